@@ -1,0 +1,214 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrFenced says that another process has taken the run over: this one must stop at once and write
+// nothing more of it.
+var ErrFenced = errors.New("another process has taken this run over")
+
+// HeldError says that another process holds the pipeline's lock.
+type HeldError struct {
+	Pipeline  string
+	RunID     int64 // 0 when the holder has not written its run yet
+	Host      string
+	PID       int
+	StartedAt time.Time
+}
+
+func (e *HeldError) Error() string {
+	if e.RunID == 0 {
+		return fmt.Sprintf("pipeline %q is locked by another etl that is just starting", e.Pipeline)
+	}
+	return fmt.Sprintf("pipeline %q is being run already: run %d, process %d on %s, since %s",
+		e.Pipeline, e.RunID, e.PID, e.Host, e.StartedAt.Format(time.RFC3339))
+}
+
+// UnfinishedError says that an earlier run of the pipeline was not finished. Starting another beside
+// it could load records twice.
+type UnfinishedError struct {
+	Run Run
+}
+
+func (e *UnfinishedError) Error() string {
+	return fmt.Sprintf("run %d of pipeline %q (%s, started %s) is not finished; finish it with \"etl resume %d\", or give it up with \"etl run --abandon\"",
+		e.Run.ID, e.Run.Pipeline, e.Run.State, e.Run.StartedAt.Format(time.RFC3339), e.Run.ID)
+}
+
+// Lease is the right to drive one run. It holds the pipeline's advisory lock on a connection of its
+// own, which Postgres drops the moment the process dies, and the run's epoch, which every write
+// checks. It is safe for concurrent use.
+type Lease struct {
+	store *Store
+	lock  *pgx.Conn
+	run   int64
+	epoch int64
+}
+
+// RunID is the run that the lease drives.
+func (l *Lease) RunID() int64 { return l.run }
+
+// NewRun describes a run to start.
+type NewRun struct {
+	Pipeline, File string
+	Definition     []byte
+	Trigger        Trigger
+	Options        any // stored as JSON, for the resume
+	OrgID          string
+	InstanceURL    string
+	Steps          []NewStep
+	// Abandon gives up the pipeline's unfinished runs instead of refusing to start beside them.
+	Abandon bool
+}
+
+// NewStep is a step of a run to start.
+type NewStep struct {
+	Name, Object, Operation string
+}
+
+// Start locks the pipeline and records a new run. It returns a *HeldError when another process runs
+// the pipeline, and an *UnfinishedError when an earlier run waits to be resumed.
+func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
+	lock, err := s.lockPipeline(ctx, n.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	lease := &Lease{store: s, lock: lock, epoch: 1}
+	err = s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := settleEarlier(ctx, tx, s, n.Pipeline, n.Abandon); err != nil {
+			return err
+		}
+		lease.run, err = insertRun(ctx, tx, n)
+		return err
+	})
+	if err != nil {
+		lease.Release()
+		return nil, err
+	}
+	return lease, nil
+}
+
+// Take locks the pipeline of an unfinished run and takes the run over, raising its epoch: whoever
+// drove it before can write nothing more.
+func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
+	run, err := s.Run(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := s.lockPipeline(ctx, run.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	lease := &Lease{store: s, lock: lock, run: runID}
+	host, pid := whoAmI()
+	// FOR UPDATE waits for writers that hold the fence (FOR KEY SHARE); a plain UPDATE would not.
+	err = s.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM etl.runs WHERE id = $1 FOR UPDATE`, runID); err != nil {
+			return err
+		}
+		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'running', finished_at = NULL, error = NULL, host = $2, pid = $3
+			WHERE id = $1 RETURNING epoch`
+		return tx.QueryRow(ctx, query, runID, host, pid).Scan(&lease.epoch)
+	})
+	if err != nil {
+		lease.Release()
+		return nil, fmt.Errorf("take run %d over: %w", runID, err)
+	}
+	return lease, nil
+}
+
+// Release gives the lock back. The run stays as it is.
+func (l *Lease) Release() {
+	// Closing the session drops its lock; the time-out is for a server that no longer answers.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = l.lock.Close(ctx)
+}
+
+func (s *Store) lockPipeline(ctx context.Context, pipeline string) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("state database: %w", err)
+	}
+	var locked bool
+	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended('etl.pipeline:' || $1, 0))`, pipeline).Scan(&locked)
+	if err == nil && locked {
+		return conn, nil
+	}
+	_ = conn.Close(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("lock pipeline %q: %w", pipeline, err)
+	}
+	held := &HeldError{Pipeline: pipeline}
+	runs, err := s.Runs(ctx, RunFilter{Pipeline: pipeline, State: RunRunning, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) > 0 {
+		held.RunID, held.Host, held.PID, held.StartedAt = runs[0].ID, runs[0].Host, runs[0].PID, runs[0].StartedAt
+	}
+	return nil, held
+}
+
+// settleEarlier deals with what earlier processes left of the pipeline. The lock is ours, so
+// whatever still says `running` belongs to nobody.
+func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, pipeline string, abandon bool) error {
+	unfinished, err := s.Runs(ctx, RunFilter{Pipeline: pipeline, Unfinished: true})
+	if err != nil {
+		return err
+	}
+	if len(unfinished) > 0 && !abandon {
+		return &UnfinishedError{Run: unfinished[0]}
+	}
+	for _, run := range unfinished {
+		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'inconsistent', finished_at = coalesce(finished_at, now()),
+			error = concat_ws('; ', error, 'given up unfinished: its open chunks are not accounted for') WHERE id = $1`
+		if _, err := tx.Exec(ctx, query, run.ID); err != nil {
+			return fmt.Errorf("give up run %d: %w", run.ID, err)
+		}
+	}
+	const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'failed', finished_at = now(), error = 'the process ended before anything was sent'
+		WHERE pipeline = $1 AND state = 'running'`
+	if _, err := tx.Exec(ctx, query, pipeline); err != nil {
+		return fmt.Errorf("close the earlier runs of pipeline %q: %w", pipeline, err)
+	}
+	return nil
+}
+
+func insertRun(ctx context.Context, tx pgx.Tx, n NewRun) (int64, error) {
+	options, err := json.Marshal(n.Options)
+	if err != nil {
+		return 0, fmt.Errorf("record the run's options: %w", err)
+	}
+	host, pid := whoAmI()
+	const insertRun = `INSERT INTO etl.runs (pipeline, state, trigger, host, pid, org_id, instance_url, file, definition, options)
+		VALUES ($1, 'running', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`
+	var id int64
+	err = tx.QueryRow(ctx, insertRun, n.Pipeline, string(n.Trigger), host, pid, n.OrgID, n.InstanceURL, n.File, string(n.Definition), options).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("record the run: %w", err)
+	}
+	for i, step := range n.Steps {
+		const insertStep = `INSERT INTO etl.steps (run_id, position, name, object, operation) VALUES ($1, $2, $3, $4, $5)`
+		if _, err := tx.Exec(ctx, insertStep, id, i+1, step.Name, step.Object, step.Operation); err != nil {
+			return 0, fmt.Errorf("record step %q: %w", step.Name, err)
+		}
+	}
+	return id, nil
+}
+
+func whoAmI() (host string, pid int) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host, os.Getpid()
+}

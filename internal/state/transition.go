@@ -1,0 +1,282 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Spooled is what a chunk's file holds once it is complete and durable.
+type Spooled struct {
+	File      string
+	Low, High []string
+	RowsSent  int64
+	Rejected  int64
+	Bytes     int64
+	CRC32C    uint32
+}
+
+// AddRange records a chunk that extraction has just cut, as spooled. write stores the chunk's
+// rejected records in the same transaction.
+func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled, write func(tx pgx.Tx, chunkID int64) error) (*Chunk, error) {
+	c := &Chunk{RunID: l.run, StepID: stepID, Seq: seq, Kind: ChunkRange, Attempt: 1, State: ChunkSpooled}
+	c.take(sp)
+	err := l.fenced(ctx, func(tx pgx.Tx) error {
+		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected)
+			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`
+		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected).Scan(&c.ID)
+		if err != nil {
+			return err
+		}
+		if err := write(tx, c.ID); err != nil {
+			return err
+		}
+		return l.addCounts(ctx, tx, stepID, Counts{Read: c.Read, Rejected: c.Rejected})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("record chunk %d: %w", seq, err)
+	}
+	return c, nil
+}
+
+// Plan records a chunk of records that the reconciliation table holds. claim marks them as the
+// chunk's and returns how many there were; with none the chunk is not recorded and nil is returned.
+func (l *Lease) Plan(ctx context.Context, stepID int64, kind ChunkKind, claim func(tx pgx.Tx, chunkID int64) (int64, error)) (*Chunk, error) {
+	var c *Chunk
+	err := l.fenced(ctx, func(tx pgx.Tx) error {
+		var err error
+		if c, err = l.plan(ctx, tx, stepID, kind, nil, nil); err != nil {
+			return err
+		}
+		n, err := claim(tx, c.ID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errNothingClaimed
+		}
+		return nil
+	})
+	if errors.Is(err, errNothingClaimed) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("plan a chunk: %w", err)
+	}
+	return c, nil
+}
+
+// errNothingClaimed rolls the planning of an empty chunk back.
+var errNothingClaimed = errors.New("nothing claimed")
+
+// PlanRetry records, inside the transaction that settles parent, a later chunk that sends records of
+// it again, not before the given time.
+func (l *Lease) PlanRetry(ctx context.Context, tx pgx.Tx, parent *Chunk, notBefore time.Time) (*Chunk, error) {
+	return l.plan(ctx, tx, parent.StepID, ChunkPayload, parent, &notBefore)
+}
+
+func (l *Lease) plan(ctx context.Context, tx pgx.Tx, stepID int64, kind ChunkKind, parent *Chunk, notBefore *time.Time) (*Chunk, error) {
+	c := &Chunk{RunID: l.run, StepID: stepID, Kind: kind, Attempt: 1, State: ChunkPlanned, NotBefore: notBefore}
+	if parent != nil {
+		c.ParentID, c.Attempt, c.Step = &parent.ID, parent.Attempt+1, parent.Step
+	}
+	// The step's row serialises those who take the next seq.
+	if _, err := tx.Exec(ctx, `SELECT FROM etl.steps WHERE id = $1 FOR NO KEY UPDATE`, stepID); err != nil {
+		return nil, err
+	}
+	const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, parent_id, attempt, not_before, state)
+		SELECT $1, $2, coalesce(max(seq), 0) + 1, $3, $4, $5, $6, 'planned' FROM etl.chunks WHERE step_id = $2 RETURNING id, seq`
+	err := tx.QueryRow(ctx, query, l.run, stepID, string(kind), c.ParentID, c.Attempt, notBefore).Scan(&c.ID, &c.Seq)
+	return c, err
+}
+
+// Respool records that a planned chunk's file is complete. A range that is extracted again after its
+// file was lost may hold other rows than before: the counts follow.
+func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, write func(tx pgx.Tx, chunkID int64) error) error {
+	next := *c
+	next.State = ChunkSpooled
+	next.take(sp)
+	return l.move(ctx, c, &next, []ChunkState{ChunkPlanned}, func(tx pgx.Tx) error {
+		if err := write(tx, c.ID); err != nil {
+			return err
+		}
+		return l.addCounts(ctx, tx, c.StepID, Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected})
+	})
+}
+
+// Unspool records that the file of a chunk whose job was never closed is gone: it is to be extracted again.
+func (l *Lease) Unspool(ctx context.Context, c *Chunk) error {
+	next := *c
+	next.State = ChunkPlanned
+	return l.move(ctx, c, &next, []ChunkState{ChunkSpooled}, nil)
+}
+
+// Created records the job that was created for the chunk.
+func (l *Lease) Created(ctx context.Context, c *Chunk, jobID string) error {
+	next := *c
+	next.State, next.JobID = ChunkCreated, jobID
+	return l.move(ctx, c, &next, []ChunkState{ChunkSpooled}, nil)
+}
+
+// Replace records that the org has confirmed the chunk's job as ended with nothing processed: another
+// is to be created.
+func (l *Lease) Replace(ctx context.Context, c *Chunk) error {
+	next := *c
+	next.State, next.Replaced, next.JobID = ChunkSpooled, append(append([]string(nil), c.Replaced...), c.JobID), ""
+	return l.move(ctx, c, &next, []ChunkState{ChunkCreated, ChunkUploaded}, nil)
+}
+
+// Uploaded records that the org has acknowledged the chunk's content.
+func (l *Lease) Uploaded(ctx context.Context, c *Chunk) error {
+	next := *c
+	next.State = ChunkUploaded
+	return l.move(ctx, c, &next, []ChunkState{ChunkCreated}, nil)
+}
+
+// Closing records the intention to close the chunk's job. From here on the job is never replaced.
+func (l *Lease) Closing(ctx context.Context, c *Chunk) error {
+	next := *c
+	next.State = ChunkClosing
+	return l.move(ctx, c, &next, []ChunkState{ChunkUploaded}, nil)
+}
+
+// Submitted records that the chunk's job is closed, so that the org processes it.
+func (l *Lease) Submitted(ctx context.Context, c *Chunk) error {
+	next := *c
+	next.State = ChunkSubmitted
+	return l.move(ctx, c, &next, []ChunkState{ChunkCreated, ChunkUploaded, ChunkClosing}, nil)
+}
+
+// JobEnd is the final word of a job on itself.
+type JobEnd struct {
+	State             string
+	Error             string
+	Processed, Failed int64
+}
+
+// Finished records how the chunk's job ended.
+func (l *Lease) Finished(ctx context.Context, c *Chunk, end JobEnd) error {
+	next := *c
+	next.State, next.JobState, next.JobError = ChunkFinished, end.State, end.Error
+	next.Processed, next.JobFailed = &end.Processed, &end.Failed
+	return l.move(ctx, c, &next, []ChunkState{ChunkSubmitted}, nil)
+}
+
+// Settle runs settle, which writes the chunk's reconciliation rows and returns its ends, and records
+// the chunk as reconciled, all in one transaction. Counts that do not balance are refused.
+func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (ends Counts, requeued int64, err error)) error {
+	next := *c
+	err := l.store.inTx(ctx, func(tx pgx.Tx) error {
+		ends, requeued, err := settle(tx)
+		if err != nil {
+			return err
+		}
+		next.State, next.Requeued, next.Error = ChunkReconciled, requeued, ""
+		next.Loaded, next.Failed, next.Unprocessed = ends.Loaded, ends.Failed, ends.Unprocessed
+		next.Held, next.Unchanged = ends.Held, ends.Unchanged
+		if !next.Balanced() {
+			return fmt.Errorf("chunk %d: %s, and %d requeued: the sums differ", c.Seq, next.Counts, requeued)
+		}
+		// The fence comes late: settling may read results for minutes, and a take-over need not wait for that.
+		if err := l.checkFence(ctx, tx); err != nil {
+			return err
+		}
+		if err := l.update(ctx, tx, c, &next, []ChunkState{ChunkFinished, ChunkSpooled}); err != nil {
+			return err
+		}
+		ends.Read, ends.Rejected = 0, 0 // counted when the chunk was spooled
+		return l.addCounts(ctx, tx, c.StepID, ends)
+	})
+	if err != nil {
+		return fmt.Errorf("settle chunk %d: %w", c.Seq, err)
+	}
+	*c = next
+	return nil
+}
+
+// Halt records why a chunk can go no further for now; its state stays, so that a resume goes on
+// from there.
+func (l *Lease) Halt(ctx context.Context, c *Chunk, reason string) error {
+	next := *c
+	next.Error = reason
+	return l.move(ctx, c, &next, []ChunkState{c.State}, nil)
+}
+
+// Discard removes the chunks of a step of which nothing was ever sent, so that the step can be
+// extracted afresh. It refuses when a job exists for any of them.
+func (l *Lease) Discard(ctx context.Context, stepID int64) error {
+	return l.fenced(ctx, func(tx pgx.Tx) error {
+		var sent int64
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM etl.chunks WHERE step_id = $1 AND (state <> 'spooled' OR replaced_jobs <> '{}')`, stepID).Scan(&sent)
+		if err != nil {
+			return fmt.Errorf("discard chunks: %w", err)
+		}
+		if sent > 0 {
+			return fmt.Errorf("discard chunks: %d of them were sent", sent)
+		}
+		var back Counts
+		const remove = `WITH gone AS (DELETE FROM etl.chunks WHERE step_id = $1 RETURNING rows_read, rows_rejected)
+			SELECT -coalesce(sum(rows_read), 0)::bigint, -coalesce(sum(rows_rejected), 0)::bigint FROM gone`
+		if err := tx.QueryRow(ctx, remove, stepID).Scan(&back.Read, &back.Rejected); err != nil {
+			return fmt.Errorf("discard chunks: %w", err)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE etl.steps SET rows_extracted = 0 WHERE id = $1`, stepID); err != nil {
+			return fmt.Errorf("discard chunks: %w", err)
+		}
+		return l.addCounts(ctx, tx, stepID, back)
+	})
+}
+
+func (c *Chunk) take(sp Spooled) {
+	c.File, c.KeyLow, c.KeyHigh = sp.File, sp.Low, sp.High
+	c.RowsSent, c.Bytes, c.CRC32C = sp.RowsSent, sp.Bytes, sp.CRC32C
+	c.Read, c.Rejected = sp.RowsSent+sp.Rejected, sp.Rejected
+}
+
+// move commits one arrow of the state machine. more runs in the same transaction, after the update.
+func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, more func(pgx.Tx) error) error {
+	err := l.fenced(ctx, func(tx pgx.Tx) error {
+		if err := l.update(ctx, tx, c, next, from); err != nil {
+			return err
+		}
+		if more == nil {
+			return nil
+		}
+		return more(tx)
+	})
+	if err != nil {
+		return fmt.Errorf("chunk %d from %s to %s: %w", c.Seq, c.State, next.State, err)
+	}
+	*c = *next
+	return nil
+}
+
+func (l *Lease) update(ctx context.Context, tx pgx.Tx, c, next *Chunk, from []ChunkState) error {
+	const query = `UPDATE etl.chunks SET state = $3, file = $4, key_low = $5, key_high = $6, rows_sent = $7, bytes = $8, crc32c = $9,
+			job_id = NULLIF($10, ''), job_state = NULLIF($11, ''), job_error = NULLIF($12, ''), records_processed = $13, records_failed = $14,
+			replaced_jobs = $15, rows_read = $16, rows_loaded = $17, rows_failed = $18, rows_unprocessed = $19, rows_rejected = $20,
+			rows_held = $21, rows_unchanged = $22, rows_requeued = $23, error = NULLIF($24, ''), updated_at = now()
+		WHERE id = $1 AND state = ANY ($2::text[])`
+	states := make([]string, len(from))
+	for i, s := range from {
+		states[i] = string(s)
+	}
+	replaced := next.Replaced
+	if replaced == nil {
+		replaced = []string{}
+	}
+	tag, err := tx.Exec(ctx, query, c.ID, states, string(next.State), next.File, next.KeyLow, next.KeyHigh, next.RowsSent, next.Bytes, int64(next.CRC32C),
+		next.JobID, next.JobState, next.JobError, next.Processed, next.JobFailed,
+		replaced, next.Read, next.Loaded, next.Failed, next.Unprocessed, next.Rejected,
+		next.Held, next.Unchanged, next.Requeued, next.Error)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("it is in another state than %v", states)
+	}
+	return nil
+}

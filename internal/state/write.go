@@ -1,0 +1,93 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// fence is the first part of every write: it holds the run's row against a take-over until the
+// transaction ends, and yields no row when the run has been taken over already. Its parameters are
+// $1, the run, and $2, the epoch.
+const fence = `WITH fence AS MATERIALIZED (SELECT FROM etl.runs WHERE id = $1 AND epoch = $2 FOR KEY SHARE) `
+
+// fenced runs fn in a transaction that is committed only while the lease still holds the run.
+func (l *Lease) fenced(ctx context.Context, fn func(pgx.Tx) error) error {
+	return l.store.inTx(ctx, func(tx pgx.Tx) error {
+		if err := l.checkFence(ctx, tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+func (l *Lease) checkFence(ctx context.Context, tx pgx.Tx) error {
+	err := tx.QueryRow(ctx, `SELECT FROM etl.runs WHERE id = $1 AND epoch = $2 FOR KEY SHARE`, l.run, l.epoch).Scan()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrFenced
+	}
+	return err
+}
+
+// FinishRun records how the run ended and what it cost. state must not be running.
+func (l *Lease) FinishRun(ctx context.Context, state RunState, reason string, apiCalls int64) error {
+	const query = fence + `UPDATE etl.runs SET state = $3, error = NULLIF($4, ''), api_calls = api_calls + $5, finished_at = now()
+		WHERE id = $1 AND EXISTS (SELECT FROM fence)`
+	return l.exec(ctx, fmt.Sprintf("finish run %d", l.run), query, string(state), reason, apiCalls)
+}
+
+// SetOrg records which org the run loads into, for a resume to compare.
+func (l *Lease) SetOrg(ctx context.Context, orgID, instanceURL string) error {
+	const query = fence + `UPDATE etl.runs SET org_id = $3, instance_url = $4 WHERE id = $1 AND EXISTS (SELECT FROM fence)`
+	return l.exec(ctx, fmt.Sprintf("record the org of run %d", l.run), query, orgID, instanceURL)
+}
+
+// SetStep moves a step to a state; reason says why it stopped or failed.
+func (l *Lease) SetStep(ctx context.Context, stepID int64, state StepState, reason string) error {
+	const query = fence + `UPDATE etl.steps SET state = $4, error = NULLIF($5, ''),
+			started_at = coalesce(started_at, now()),
+			finished_at = CASE WHEN $4 = 'running' THEN NULL ELSE now() END
+		WHERE id = $3 AND EXISTS (SELECT FROM fence)`
+	return l.exec(ctx, fmt.Sprintf("record step %d as %s", stepID, state), query, stepID, string(state), reason)
+}
+
+// AddExtracted adds to the extraction's own count of the step's rows; done says that the last row
+// of the step has been cut into a chunk.
+func (l *Lease) AddExtracted(ctx context.Context, stepID int64, rows int64, done bool) error {
+	const query = fence + `UPDATE etl.steps SET rows_extracted = rows_extracted + $4,
+			extracted_at = CASE WHEN $5 THEN now() ELSE extracted_at END
+		WHERE id = $3 AND EXISTS (SELECT FROM fence)`
+	return l.exec(ctx, "record the extraction", query, stepID, rows, done)
+}
+
+// exec runs a fenced statement that must change a row; none changed means that the run was taken over.
+func (l *Lease) exec(ctx context.Context, what, query string, args ...any) error {
+	tag, err := l.store.pool.Exec(ctx, query, append([]any{l.run, l.epoch}, args...)...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("%s: %w", what, ErrFenced)
+	}
+	return nil
+}
+
+// addCounts adds to the counts of a step and of its run. It comes last in its transaction: the rows
+// of the run and the step are the only ones that all chunks share.
+func (l *Lease) addCounts(ctx context.Context, tx pgx.Tx, stepID int64, c Counts) error {
+	const set = ` SET rows_read = rows_read + $2, rows_loaded = rows_loaded + $3, rows_failed = rows_failed + $4,
+		rows_unprocessed = rows_unprocessed + $5, rows_rejected = rows_rejected + $6, rows_held = rows_held + $7,
+		rows_unchanged = rows_unchanged + $8 WHERE id = $1`
+	for _, target := range []struct {
+		table string
+		id    int64
+	}{{"etl.steps", stepID}, {"etl.runs", l.run}} {
+		_, err := tx.Exec(ctx, `UPDATE `+target.table+set, target.id, c.Read, c.Loaded, c.Failed, c.Unprocessed, c.Rejected, c.Held, c.Unchanged)
+		if err != nil {
+			return fmt.Errorf("add to the counts: %w", err)
+		}
+	}
+	return nil
+}
