@@ -1,0 +1,199 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ErrNotFound says that etl.reconciliation has no such row.
+var ErrNotFound = errors.New("not found")
+
+// Status says what is to become of a record that did not load.
+type Status string
+
+// The statuses of a row.
+const (
+	StatusOpen     Status = "open"
+	StatusRetrying Status = "retrying"
+	StatusResolved Status = "resolved"
+	StatusIgnored  Status = "ignored"
+)
+
+// Row is one row of etl.reconciliation.
+type Row struct {
+	ID            int64           `json:"id"`
+	RunID         int64           `json:"run_id"`
+	Pipeline      string          `json:"pipeline"`
+	Step          string          `json:"step"`
+	Object        string          `json:"object"`
+	Operation     string          `json:"operation"`
+	SourceKey     *string         `json:"source_key"`
+	SalesforceID  *string         `json:"salesforce_id"`
+	JobID         *string         `json:"job_id"`
+	Kind          Kind            `json:"kind"`
+	ErrorCode     string          `json:"error_code"`
+	ErrorMessage  string          `json:"error_message"`
+	ErrorFields   []string        `json:"error_fields"`
+	Payload       json.RawMessage `json:"payload"`
+	Edited        bool            `json:"payload_edited"`
+	Status        Status          `json:"status"`
+	Attempts      int             `json:"attempts"`
+	FirstFailedAt time.Time       `json:"first_failed_at"`
+	LastFailedAt  time.Time       `json:"last_failed_at"`
+	ResolvedAt    *time.Time      `json:"resolved_at"`
+	ResolvedRunID *int64          `json:"resolved_run_id"`
+}
+
+const rowColumns = `id, run_id, pipeline, step, object, operation, source_key, salesforce_id, job_id, kind, error_code, error_message,
+	error_fields, payload, payload_edited, status, attempts, first_failed_at, last_failed_at, resolved_at, resolved_run_id`
+
+func scanRow(row pgx.CollectableRow) (Row, error) {
+	var r Row
+	err := row.Scan(&r.ID, &r.RunID, &r.Pipeline, &r.Step, &r.Object, &r.Operation, &r.SourceKey, &r.SalesforceID, &r.JobID, &r.Kind,
+		&r.ErrorCode, &r.ErrorMessage, &r.ErrorFields, &r.Payload, &r.Edited, &r.Status, &r.Attempts,
+		&r.FirstFailedAt, &r.LastFailedAt, &r.ResolvedAt, &r.ResolvedRunID)
+	return r, err
+}
+
+// Filter selects rows. Zero values select everything.
+type Filter struct {
+	Pipeline, Step string
+	RunID          int64
+	Code, Field    string
+	Key            string
+	ID             int64
+	Statuses       []Status
+}
+
+// where returns the condition and its arguments, starting at $1.
+func (f Filter) where() (string, []any) {
+	statuses := make([]string, len(f.Statuses))
+	for i, s := range f.Statuses {
+		statuses[i] = string(s)
+	}
+	const condition = ` ($1 = '' OR pipeline = $1) AND ($2 = '' OR step = $2) AND ($3 = 0 OR run_id = $3)
+		AND ($4 = '' OR error_code = $4) AND ($5 = '' OR $5 = ANY (error_fields)) AND ($6 = '' OR source_key = $6)
+		AND ($7 = 0 OR id = $7) AND (cardinality($8::text[]) = 0 OR status = ANY ($8)) `
+	return condition, []any{f.Pipeline, f.Step, f.RunID, f.Code, f.Field, f.Key, f.ID, statuses}
+}
+
+// Store reads and works etl.reconciliation. It is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// NewStore uses a pool on the state database, whose schema must be migrated. The pool stays the caller's.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// Each calls fn for each row of the filter, in the order of ids; limit 0 means all. Rows are streamed.
+func (s *Store) Each(ctx context.Context, f Filter, limit int, fn func(Row) error) error {
+	where, args := f.where()
+	rows, err := s.pool.Query(ctx, `SELECT `+rowColumns+` FROM etl.reconciliation WHERE`+where+`ORDER BY id LIMIT NULLIF($9, 0)`, append(args, limit)...)
+	if err != nil {
+		return fmt.Errorf("read the reconciliation table: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, err := scanRow(rows)
+		if err != nil {
+			return fmt.Errorf("read the reconciliation table: %w", err)
+		}
+		if err := fn(row); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the reconciliation table: %w", err)
+	}
+	return nil
+}
+
+// List returns up to limit rows of the filter; limit 0 means all.
+func (s *Store) List(ctx context.Context, f Filter, limit int) ([]Row, error) {
+	list := []Row{}
+	err := s.Each(ctx, f, limit, func(row Row) error {
+		list = append(list, row)
+		return nil
+	})
+	return list, err
+}
+
+// Row returns one row by its id; ErrNotFound when there is none.
+func (s *Store) Row(ctx context.Context, id int64) (Row, error) {
+	list, err := s.List(ctx, Filter{ID: id}, 1)
+	if err != nil {
+		return Row{}, err
+	}
+	if len(list) == 0 {
+		return Row{}, fmt.Errorf("reconciliation row %d: %w", id, ErrNotFound)
+	}
+	return list[0], nil
+}
+
+// Count counts the rows of the filter.
+func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
+	where, args := f.where()
+	var n int64
+	if err := s.pool.QueryRow(ctx, `SELECT count(*) FROM etl.reconciliation WHERE`+where, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count reconciliation rows: %w", err)
+	}
+	return n, nil
+}
+
+// Group is the rows of one step that failed with one code on one set of fields.
+type Group struct {
+	Pipeline  string   `json:"pipeline"`
+	Step      string   `json:"step"`
+	Kind      Kind     `json:"kind"`
+	ErrorCode string   `json:"error_code"`
+	Fields    []string `json:"error_fields"`
+	Count     int64    `json:"count"`
+	Message   string   `json:"example_message"`
+	SourceKey *string  `json:"example_source_key"`
+}
+
+// Groups counts the rows of the filter by step, code and fields, the most frequent first.
+func (s *Store) Groups(ctx context.Context, f Filter) ([]Group, error) {
+	where, args := f.where()
+	const head = `SELECT pipeline, step, kind, error_code, error_fields, count(*), (array_agg(error_message ORDER BY id))[1], (array_agg(source_key ORDER BY id))[1]
+		FROM etl.reconciliation WHERE`
+	rows, err := s.pool.Query(ctx, head+where+`GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 2, 4, 5`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("group reconciliation rows: %w", err)
+	}
+	groups, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Group, error) {
+		var g Group
+		err := row.Scan(&g.Pipeline, &g.Step, &g.Kind, &g.ErrorCode, &g.Fields, &g.Count, &g.Message, &g.SourceKey)
+		return g, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("group reconciliation rows: %w", err)
+	}
+	return groups, nil
+}
+
+// Ignore marks open rows as ignored, and returns how many there were.
+func (s *Store) Ignore(ctx context.Context, f Filter) (int64, error) {
+	return s.setStatus(ctx, f, StatusOpen, StatusIgnored)
+}
+
+// Reopen marks ignored rows as open again, and returns how many there were.
+func (s *Store) Reopen(ctx context.Context, f Filter) (int64, error) {
+	return s.setStatus(ctx, f, StatusIgnored, StatusOpen)
+}
+
+func (s *Store) setStatus(ctx context.Context, f Filter, from, to Status) (int64, error) {
+	f.Statuses = []Status{from}
+	where, args := f.where()
+	tag, err := s.pool.Exec(ctx, `UPDATE etl.reconciliation SET status = $9 WHERE`+where, append(args, string(to))...)
+	if err != nil {
+		return 0, fmt.Errorf("mark rows as %s: %w", to, err)
+	}
+	return tag.RowsAffected(), nil
+}
