@@ -1,0 +1,168 @@
+package bulkv2
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Defaults of [WaitOptions].
+const (
+	DefaultMinInterval = time.Second
+	DefaultMaxInterval = 30 * time.Second
+)
+
+// WaitOptions says how [Client.Wait] polls.
+type WaitOptions struct {
+	// Limit is how long to wait for the job's end. 0: until the context ends.
+	Limit time.Duration
+	// Rows is the number of records in the job, by which the end is estimated. 0: unknown.
+	Rows int64
+	// MinInterval and MaxInterval bound the time between polls. Defaults 1 s and 30 s.
+	MinInterval, MaxInterval time.Duration
+	// OnPoll, when set, is told of the job after each poll that succeeded, from the goroutine that waits.
+	OnPoll func(Job)
+}
+
+func (o WaitOptions) withDefaults() WaitOptions {
+	setDefault(&o.MinInterval, DefaultMinInterval)
+	setDefault(&o.MaxInterval, max(DefaultMaxInterval, o.MinInterval))
+	if o.OnPoll == nil {
+		o.OnPoll = func(Job) {}
+	}
+	return o
+}
+
+// Wait polls the job until it has ended, and returns it as it then is: JobComplete, Failed or Aborted. The first poll
+// is made at once; the others are spaced by what the job's progress lets expect, so that a job of minutes takes about a
+// dozen calls and its end is seen soon.
+//
+// A poll that fails for a passing reason is no job that fails: it only delays. Wait ends early for an error that time
+// will not mend, such as a job that the org does not know. When the limit is reached it makes a last poll and returns a
+// *[StillRunningError]; the job goes on, and Wait may be called again.
+func (c *Client) Wait(ctx context.Context, jobID string, opt WaitOptions) (Job, error) {
+	opt = opt.withDefaults()
+	began := time.Now()
+	last := Job{ID: jobID}
+	pace := newPace(opt, began)
+	for {
+		overdue := opt.Limit > 0 && time.Since(began) >= opt.Limit
+		job, err := c.poll(ctx, jobID)
+		switch {
+		case err == nil:
+			last = job
+			opt.OnPoll(job)
+			if job.Terminal() {
+				return job, nil
+			}
+		case ctx.Err() != nil || !Retryable(err):
+			return last, err
+		}
+		if overdue {
+			return last, &StillRunningError{Job: last, Limit: opt.Limit, Err: err}
+		}
+
+		wait := pace.next(time.Now(), job, err)
+		if opt.Limit > 0 {
+			wait = min(wait, opt.Limit-time.Since(began))
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return last, &NetError{Request: Request{Op: "wait", JobID: jobID}, Err: err}
+		}
+	}
+}
+
+// poll is Info without repeats: Wait has its own patience.
+func (c *Client) poll(ctx context.Context, jobID string) (Job, error) {
+	once := *c
+	once.cfg.Retry.MaxTries = 1
+	return once.info(ctx, jobID)
+}
+
+// pace decides how long to wait between polls.
+type pace struct {
+	min, max time.Duration
+	rows     int64
+
+	began   time.Time
+	origin  sample // where processing began, as far as it was seen
+	moved   sample // when the count last changed
+	started bool
+	wait    time.Duration // the wait before
+}
+
+// sample is how many records had been processed at a time.
+type sample struct {
+	at   time.Time
+	done int64
+}
+
+func newPace(opt WaitOptions, began time.Time) *pace {
+	start := sample{at: began}
+	return &pace{min: opt.MinInterval, max: opt.MaxInterval, rows: opt.Rows, began: began, origin: start, moved: start}
+}
+
+func (p *pace) next(now time.Time, job Job, err error) time.Duration {
+	p.wait = p.clamp(p.wanted(now, job, err))
+	return p.wait
+}
+
+func (p *pace) clamp(d time.Duration) time.Duration { return min(max(d, p.min), p.max) }
+
+func (p *pace) wanted(now time.Time, job Job, err error) time.Duration {
+	if err != nil {
+		return max(2*p.wait, retryAfter(err))
+	}
+	// The longer the job has run, the less a poll more or less matters.
+	floor := now.Sub(p.began) / 32
+	progressed := p.observe(now, job)
+	left, known := p.estimate(now)
+	switch {
+	case known && progressed:
+		return max(floor, left*3/4)
+	case known:
+		return max(floor, min(left*3/4, p.wait*3/2), p.wait*5/4)
+	}
+	return max(floor, p.wait*3/2)
+}
+
+// observe notes the job's progress, and reports whether there is any since the poll before.
+func (p *pace) observe(now time.Time, job Job) bool {
+	if !p.started && job.State == InProgress {
+		p.started = true
+		if p.wait == 0 { // the first poll: how long it has been running is unknown
+			p.origin = sample{now, job.RecordsProcessed}
+			p.moved = p.origin
+			return false
+		}
+	}
+	if !p.started {
+		p.origin = sample{at: now}
+		p.moved = p.origin
+		return false
+	}
+	if job.RecordsProcessed <= p.moved.done {
+		return false
+	}
+	p.moved = sample{now, job.RecordsProcessed}
+	return true
+}
+
+// estimate returns how long the job will still take if it goes on as it did.
+func (p *pace) estimate(now time.Time) (time.Duration, bool) {
+	done := p.moved.done - p.origin.done
+	if p.rows <= 0 || done <= 0 {
+		return 0, false
+	}
+	perRow := float64(now.Sub(p.origin.at)) / float64(done)
+	return time.Duration(perRow * float64(max(0, p.rows-p.moved.done))), true
+}
+
+// retryAfter returns what the org asked for, or 0.
+func retryAfter(err error) time.Duration {
+	var api *APIError
+	if errors.As(err, &api) {
+		return api.RetryAfter
+	}
+	return 0
+}
