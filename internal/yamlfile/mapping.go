@@ -16,8 +16,12 @@ type Mapping struct {
 	entries []Entry
 	index   map[string]int // of entries, by key
 	known   []string
+	missing []missing
 	seen    map[*yaml.Node]bool
 }
+
+// missing is a key that must be there, and is not.
+type missing struct{ key, why string }
 
 // Entry is one key of a mapping with its value.
 type Entry struct {
@@ -60,27 +64,36 @@ func (m *Mapping) Get(key string) Value {
 	return Value{}
 }
 
-// Require is Get for a key that must be there; why says what it is for.
+// Require is Get for a key that must be there; why says what it is for. Close
+// reports it where it is missing.
 func (m *Mapping) Require(key, why string) Value {
 	v := m.Get(key)
 	if !v.Exists() && m.value.Exists() && m.value.IsMapping() {
-		m.value.Problem("the key %q is missing: %s", key, why)
+		m.missing = append(m.missing, missing{key, why})
 	}
 	return v
 }
 
 // Close reports the keys that were not asked for, each with the nearest right
-// name. Keys that begin with one of the prefixes are let through.
+// name, and the required keys that are missing, unless one of the former was
+// meant to be it. Keys that begin with one of the prefixes are let through.
 func (m *Mapping) Close(prefixes ...string) {
+	meant := map[string]bool{}
 	for _, e := range m.entries {
 		if slices.Contains(m.known, e.Key) || hasPrefix(e.Key, prefixes) {
 			continue
 		}
 		if name, ok := nearest.Name(e.Key, m.known); ok {
+			meant[name] = true
 			m.report(e, "unknown key %q; did you mean %q?", e.Key, name)
 			continue
 		}
 		m.report(e, "unknown key %q; the keys here are %s", e.Key, strings.Join(m.known, ", "))
+	}
+	for _, required := range m.missing {
+		if !meant[required.key] {
+			m.value.Problem("the key %q is missing: %s", required.key, required.why)
+		}
 	}
 }
 

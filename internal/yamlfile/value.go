@@ -72,7 +72,7 @@ func (v Value) Text() string {
 func (v Value) NonEmpty() string {
 	text := v.Text()
 	if v.IsText() && strings.TrimSpace(text) == "" {
-		v.Problem("is empty")
+		v.Problem("is empty: write a value, or remove the key if it may be left out")
 		return ""
 	}
 	return text
@@ -180,7 +180,7 @@ func (v Value) tag() string { return v.target().ShortTag() }
 // wrongKind records that the value is not what it must be.
 func (v Value) wrongKind(want string) {
 	if v.IsNull() {
-		v.Problem("has no value: it must be %s, or the key must go", want)
+		v.Problem("has no value: it must be %s", want)
 		return
 	}
 	v.Problem("must be %s, not %s", want, v.describe())

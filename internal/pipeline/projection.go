@@ -1,0 +1,108 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+)
+
+// alias is what the user's query is called in the SQL around it.
+const alias = "source"
+
+// Projection is the SQL that the rows of a step are read with. Each distinct
+// expression is selected once; keys and fields refer to it by index.
+type Projection struct {
+	Query    string   // the user's query, without a semicolon at its end
+	Select   []string // SQL expressions: first the key columns, then the fields
+	Key      []int    // indexes into Select
+	KeyNames []string // columns of the query
+	Fields   []ProjectedField
+}
+
+// ProjectedField is a field with the place of its value.
+type ProjectedField struct {
+	Target    string
+	Index     int    // into Select; -1 for a constant
+	Const     string // the constant
+	ConstNull bool   // the constant is null
+}
+
+// Compile turns the mapping of a step into a projection.
+func (s *Step) Compile() Projection {
+	p := Projection{Query: trimQuery(s.Query), KeyNames: s.Key}
+	index := map[string]int{}
+	pick := func(expression string) int {
+		i, known := index[expression]
+		if !known {
+			i = len(p.Select)
+			index[expression] = i
+			p.Select = append(p.Select, expression)
+		}
+		return i
+	}
+	for _, column := range s.Key {
+		p.Key = append(p.Key, pick(columnOf(column)))
+	}
+	for _, f := range s.Fields {
+		field := ProjectedField{Target: f.Target, Index: -1, ConstNull: f.Null}
+		switch {
+		case f.Value != nil:
+			field.Const = *f.Value
+		case f.Column != "":
+			field.Index = pick(columnOf(f.Column))
+		case f.SQL != "":
+			field.Index = pick(expressionOf(f.SQL))
+		}
+		p.Fields = append(p.Fields, field)
+	}
+	return p
+}
+
+// SQL is the whole statement, ordered by the key. where is a condition over
+// KeyExpr, with its own parameters, or empty; limit is a number of rows, or 0
+// for all. The query stands on lines of its own, so that a comment at its end
+// cannot swallow what follows, and a place in it can be found again.
+func (p Projection) SQL(where string, limit int64) string {
+	var b strings.Builder
+	b.WriteString(p.Head())
+	b.WriteString(p.Query)
+	fmt.Fprintf(&b, "\n) AS %s", alias)
+	if where != "" {
+		b.WriteString("\nWHERE " + where)
+	}
+	order := make([]string, len(p.Key))
+	for i := range p.Key {
+		order[i] = p.KeyExpr(i)
+	}
+	b.WriteString("\nORDER BY " + strings.Join(order, ", "))
+	if limit > 0 {
+		fmt.Fprintf(&b, "\nLIMIT %d", limit)
+	}
+	return b.String()
+}
+
+// Head is what stands before the query in SQL.
+func (p Projection) Head() string {
+	return "SELECT " + strings.Join(p.Select, ", ") + "\nFROM (\n"
+}
+
+// KeyExpr is the SQL of the i-th key column.
+func (p Projection) KeyExpr(i int) string {
+	return p.Select[p.Key[i]]
+}
+
+// columnOf is the SQL for a column of the query.
+func columnOf(name string) string {
+	return alias + `."` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+// expressionOf is the SQL for an expression of the user's. It ends its own
+// line, so that a comment in it cannot swallow the bracket.
+func expressionOf(sql string) string {
+	return "(" + strings.TrimSpace(sql) + "\n)"
+}
+
+// trimQuery drops the semicolons that people end a query with: it becomes a
+// part of a larger one.
+func trimQuery(query string) string {
+	return strings.TrimRight(query, "; \t\r\n")
+}
