@@ -18,6 +18,7 @@ package pgtest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ const cleanupTimeout = 30 * time.Second
 func Main(m *testing.M) {
 	code := m.Run()
 	if err := shared.stop(); err != nil {
-		os.Stderr.WriteString("pgtest: " + err.Error() + "\n")
+		_, _ = fmt.Fprintf(os.Stderr, "pgtest: %v\n", err)
 		code = max(code, 1)
 	}
 	os.Exit(code)

@@ -2,6 +2,7 @@ package pgtest_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -34,7 +35,7 @@ func dieWithServer() {
 	if err != nil {
 		panic(err)
 	}
-	os.Stdout.WriteString(config.Host)
+	fmt.Print(config.Host)
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		panic(err)

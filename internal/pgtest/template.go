@@ -71,7 +71,7 @@ func migrationHash() (string, error) {
 			return err
 		}
 		text, err := fs.ReadFile(migrations.FS, path)
-		fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
+		sum.Write(fmt.Appendf(nil, "%s %d\n%s", path, len(text), text))
 		return err
 	})
 	if err != nil {
