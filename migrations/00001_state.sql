@@ -42,7 +42,6 @@ CREATE TABLE etl.steps (
     started_at       timestamptz,
     finished_at      timestamptz,
     extracted_at     timestamptz,
-    rows_extracted   bigint  NOT NULL DEFAULT 0,
     rows_read        bigint  NOT NULL DEFAULT 0,
     rows_loaded      bigint  NOT NULL DEFAULT 0,
     rows_failed      bigint  NOT NULL DEFAULT 0,
@@ -54,7 +53,6 @@ CREATE TABLE etl.steps (
     UNIQUE (run_id, name)
 );
 COMMENT ON COLUMN etl.steps.extracted_at IS 'When the last row was cut into a chunk; null while extraction is unfinished.';
-COMMENT ON COLUMN etl.steps.rows_extracted IS 'Rows counted by the extraction itself: the check on the sum over the chunks.';
 
 -- One row per chunk: the unit that is sealed from the others. Recovery looks only at `state`.
 CREATE TABLE etl.chunks (

@@ -33,19 +33,17 @@ type Step struct {
 	StartedAt   *time.Time `json:"started_at"`
 	FinishedAt  *time.Time `json:"finished_at"`
 	ExtractedAt *time.Time `json:"extracted_at"`
-	// Extracted is the extraction's own count of rows: the check on the sum over the chunks.
-	Extracted int64 `json:"rows_extracted"`
 	Counts
 	Error string `json:"error,omitempty"`
 }
 
-const stepColumns = `id, run_id, position, name, object, operation, state, started_at, finished_at, extracted_at, rows_extracted,
+const stepColumns = `id, run_id, position, name, object, operation, state, started_at, finished_at, extracted_at,
 	rows_read, rows_loaded, rows_failed, rows_unprocessed, rows_rejected, rows_held, rows_unchanged, coalesce(error, '')`
 
 func scanStep(row pgx.CollectableRow) (Step, error) {
 	var s Step
 	err := row.Scan(&s.ID, &s.RunID, &s.Position, &s.Name, &s.Object, &s.Operation, &s.State,
-		&s.StartedAt, &s.FinishedAt, &s.ExtractedAt, &s.Extracted,
+		&s.StartedAt, &s.FinishedAt, &s.ExtractedAt,
 		&s.Read, &s.Loaded, &s.Failed, &s.Unprocessed, &s.Rejected, &s.Held, &s.Unchanged, &s.Error)
 	return s, err
 }

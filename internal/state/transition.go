@@ -103,7 +103,11 @@ func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, write func(tx
 		if err := write(tx, c.ID); err != nil {
 			return err
 		}
-		return l.addCounts(ctx, tx, c.StepID, Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected})
+		change := Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected}
+		if c.ParentID != nil {
+			change.Read = 0 // these records were read, and counted, with the chunk they come from
+		}
+		return l.addCounts(ctx, tx, c.StepID, change)
 	})
 }
 
@@ -221,9 +225,6 @@ func (l *Lease) Discard(ctx context.Context, stepID int64) error {
 		const remove = `WITH gone AS (DELETE FROM etl.chunks WHERE step_id = $1 RETURNING rows_read, rows_rejected)
 			SELECT -coalesce(sum(rows_read), 0)::bigint, -coalesce(sum(rows_rejected), 0)::bigint FROM gone`
 		if err := tx.QueryRow(ctx, remove, stepID).Scan(&back.Read, &back.Rejected); err != nil {
-			return fmt.Errorf("discard chunks: %w", err)
-		}
-		if _, err := tx.Exec(ctx, `UPDATE etl.steps SET rows_extracted = 0 WHERE id = $1`, stepID); err != nil {
 			return fmt.Errorf("discard chunks: %w", err)
 		}
 		return l.addCounts(ctx, tx, stepID, back)

@@ -53,13 +53,10 @@ func (l *Lease) SetStep(ctx context.Context, stepID int64, state StepState, reas
 	return l.exec(ctx, fmt.Sprintf("record step %d as %s", stepID, state), query, stepID, string(state), reason)
 }
 
-// AddExtracted adds to the extraction's own count of the step's rows; done says that the last row
-// of the step has been cut into a chunk.
-func (l *Lease) AddExtracted(ctx context.Context, stepID int64, rows int64, done bool) error {
-	const query = fence + `UPDATE etl.steps SET rows_extracted = rows_extracted + $4,
-			extracted_at = CASE WHEN $5 THEN now() ELSE extracted_at END
-		WHERE id = $3 AND EXISTS (SELECT FROM fence)`
-	return l.exec(ctx, "record the extraction", query, stepID, rows, done)
+// ExtractionDone records that the last row of the step has been cut into a chunk.
+func (l *Lease) ExtractionDone(ctx context.Context, stepID int64) error {
+	const query = fence + `UPDATE etl.steps SET extracted_at = now() WHERE id = $3 AND EXISTS (SELECT FROM fence)`
+	return l.exec(ctx, "record the end of the extraction", query, stepID)
 }
 
 // exec runs a fenced statement that must change a row; none changed means that the run was taken over.
