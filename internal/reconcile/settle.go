@@ -17,10 +17,18 @@ type Results interface {
 	Close() error
 }
 
-// Job is a finished job's word on itself.
+// Job is a finished job's word on itself. ErrorCode and ErrorMessage say why it failed as a whole.
 type Job struct {
-	ID, State, Error  string
-	Processed, Failed int64
+	ID, State               string
+	ErrorCode, ErrorMessage string
+	Processed, Failed       int64
+}
+
+// RowError says why one record did not load.
+type RowError struct {
+	Code    string // REQUIRED_FIELD_MISSING; empty when the text has no code in front
+	Message string
+	Fields  []string // may be empty
 }
 
 // Downloads opens a job's results; each call is one download.
@@ -46,6 +54,8 @@ type Chunk struct {
 
 // Options are what the caller decides about records that did not load.
 type Options struct {
+	// Parse takes an sf__Error apart. Required.
+	Parse func(text string) RowError
 	// Transient reports whether a record that failed so is worth sending again by the run itself; nil
 	// means never.
 	Transient func(kind Kind, e RowError) bool

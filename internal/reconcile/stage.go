@@ -161,7 +161,7 @@ func (r *resultRows) next() (stagedRow, bool, error) {
 	record := r.results.Record()
 	row := stagedRow{kind: r.kind, salesforceID: at(record, r.idAt)}
 	if r.kind == KindFailed {
-		row.err = SplitError(at(record, r.errorAt))
+		row.err = r.settler.options.Parse(at(record, r.errorAt))
 	} else {
 		row.err = jobError(r.settler.chunk.Job)
 	}
@@ -253,17 +253,16 @@ func (s *settler) payloadOf(dst []byte, record int) ([]byte, error) {
 	return appendPayload(dst, s.chunk.Sent.Header, s.matcher.split.split(raw)), nil
 }
 
-// jobError is the reason of a record that was not processed: the job's own message, `InvalidBatch :
-// Field name not found : X` for one, or how the job ended.
+// jobError is the reason of a record that was not processed: the job's own message, or how it ended.
 func jobError(job Job) RowError {
-	code, message, ok := strings.Cut(job.Error, " : ")
-	if ok && !strings.ContainsAny(code, " :") {
-		return RowError{Code: code, Message: strings.TrimSpace(message)}
+	e := RowError{Code: job.ErrorCode, Message: job.ErrorMessage}
+	if e.Code == "" {
+		e.Code = "NOT_PROCESSED"
 	}
-	if job.Error != "" {
-		return RowError{Code: "NOT_PROCESSED", Message: job.Error}
+	if e.Message == "" {
+		e.Message = fmt.Sprintf("the job ended as %s before this record was processed", job.State)
 	}
-	return RowError{Code: "NOT_PROCESSED", Message: fmt.Sprintf("the job ended as %s before this record was processed", job.State)}
+	return e
 }
 
 // free returns the first record at or after i that no result took, or -1.
