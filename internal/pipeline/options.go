@@ -45,7 +45,7 @@ func (d *decoder) chunk(v yamlfile.Value) Chunk {
 		}
 	}
 	if bytes := m.Get("bytes"); bytes.Exists() {
-		c.Bytes = size(bytes)
+		c.Bytes = bytes.Bytes(MinBytes, MaxBytes)
 	}
 	if parallel := m.Get("parallel"); parallel.Exists() {
 		c.Parallel = int(number(parallel, 1, MaxParallel))
@@ -81,29 +81,6 @@ func number(v yamlfile.Value, least, most int64) int64 {
 		}
 	}
 	return n
-}
-
-// size decodes a number of bytes: 90000000, 90MB (millions) or 64MiB.
-func size(v yamlfile.Value) int64 {
-	text, kind, ok := v.Scalar()
-	if !ok || kind != "str" && kind != "int" {
-		v.Problem("must be a size such as 90MB, 64MiB or 90000000")
-		return 0
-	}
-	digits := strings.TrimRight(text, "BbKkMmGgi ")
-	n, err := strconv.ParseInt(strings.ReplaceAll(digits, "_", ""), 10, 64)
-	unit, known := map[string]int64{
-		"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
-	}[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
-	if err != nil || !known {
-		v.Problem("%q is no size: write it such as 90MB, 64MiB or 90000000", text)
-		return 0
-	}
-	if n < 0 || n > MaxBytes || n*unit < MinBytes || n*unit > MaxBytes {
-		v.Problem("must be from 1KB to 100MB, the most Salesforce advises for one job; %s is not", text)
-		return 0
-	}
-	return n * unit
 }
 
 // share decodes a part of the whole: 5% or 0.05.

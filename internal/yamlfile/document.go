@@ -39,6 +39,17 @@ func Read(path string) ([]byte, error) {
 	return text, nil
 }
 
+// Blank says whether a file holds nothing but comments. Parse reports such a
+// file; for a file that may be left out it is the same as none.
+func Blank(text []byte) bool {
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return false
+		}
+	}
+	return true
+}
+
 // Document is a file that is being taken apart, with the problems found so far.
 type Document struct {
 	file     string
