@@ -285,7 +285,7 @@ steps:
     operation: insert
     query: |
       SELECT id,
-        nmae
+        namee
       FROM t
     key: id
     fields: { Name: name }

@@ -185,7 +185,7 @@ func (p *Project) unknown(kind, name string, names []string) error {
 		return fmt.Errorf("%s %q: not in %s; did you mean %q?", kind, name, p.File, near)
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("%s %q: %s has no %ss; add it under %ss:", kind, name, p.File, kind, kind)
+		return fmt.Errorf("%s %q: %s has no %ss; add it there", kind, name, p.File, kind)
 	}
 	return fmt.Errorf("%s %q: not in %s, which has %s", kind, name, p.File, strings.Join(names, ", "))
 }

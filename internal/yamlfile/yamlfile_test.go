@@ -82,7 +82,7 @@ func TestProblems(t *testing.T) {
 		{"a number in a list", "name: a\ntags: [b, 1]\n", []string{`f:2:11: tags[1]: must be a text: write it in quotes, as "1"`}},
 		{"a tag of another program", "name: !secret a\n", []string{`f:1:7: name: must be a text: write it in quotes, as "a"`}},
 		{"a path with dots in a key", "name: a\nmap:\n  A.b: 1\n", []string{`f:3:8: map["A.b"]: must be a text: write it in quotes, as "1"`}},
-		{"a misspelt key", "nmae: a\n", []string{`f:1:1: unknown key "nmae"; did you mean "name"?`}},
+		{"a misspelt key", "namee: a\n", []string{`f:1:1: unknown key "namee"; did you mean "name"?`}},
 		{"a strange key", "name: a\nitem: {foo: 1}\n", []string{`f:2:8: item: unknown key "foo"; the keys here are query`}},
 		{"a key given twice", "name: a\nsize: 1\nname: b\n", []string{`f:3:1: the key "name" is given twice, first on line 1: remove one`}},
 		{"a list as a key", "name: a\n? [b]\n: c\n", []string{"f:2:3: a key must be a plain word"}},
