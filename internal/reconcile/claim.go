@@ -35,6 +35,13 @@ func (s *Store) Release(ctx context.Context, chunkIDs []int64) (int64, error) {
 	return n, err
 }
 
+// ReleaseClaims opens the rows again that a chunk claimed and did not send, inside the transaction that
+// settles the chunk.
+func ReleaseClaims(ctx context.Context, tx pgx.Tx, chunkID int64) error {
+	_, err := release(ctx, tx, []int64{chunkID})
+	return err
+}
+
 func release(ctx context.Context, tx pgx.Tx, chunkIDs []int64) (int64, error) {
 	tag, err := tx.Exec(ctx, `UPDATE etl.reconciliation SET status = 'open', retry_chunk_id = NULL WHERE retry_chunk_id = ANY ($1) AND status = 'retrying'`, chunkIDs)
 	if err != nil {

@@ -178,6 +178,25 @@ func (s *Store) Groups(ctx context.Context, f Filter) ([]Group, error) {
 	return groups, nil
 }
 
+// ResolvedBy counts, for each step, the rows that a run resolved.
+func (s *Store) ResolvedBy(ctx context.Context, runID int64) (map[string]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT step, count(*) FROM etl.reconciliation WHERE resolved_run_id = $1 GROUP BY step`, runID)
+	if err != nil {
+		return nil, fmt.Errorf("count resolved rows: %w", err)
+	}
+	counts := map[string]int64{}
+	var step string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&step, &n}, func() error {
+		counts[step] = n
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count resolved rows: %w", err)
+	}
+	return counts, nil
+}
+
 // Ignore marks open rows as ignored, and returns how many there were.
 func (s *Store) Ignore(ctx context.Context, f Filter) (int64, error) {
 	return s.setStatus(ctx, f, StatusOpen, StatusIgnored)

@@ -1,0 +1,296 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"bulkhead/internal/bulkv2"
+	"bulkhead/internal/spool"
+	"bulkhead/internal/state"
+)
+
+// maxReplacements is how many jobs a chunk may lose to broken uploads before it halts.
+const maxReplacements = 5
+
+// maxCreates is how often a job's creation is tried when the answers get lost.
+const maxCreates = 3
+
+// chunk drives a chunk through its states until it is reconciled. What an earlier process left of it
+// is looked at with other eyes than what this one has just done: its job is asked first.
+func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
+	fresh := c.CreatedAt.IsZero() // cut by this process
+	if !fresh && (c.State == state.ChunkCreated || c.State == state.ChunkUploaded) {
+		if err := s.ask(ctx, c); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		before := c.State
+		var err error
+		switch c.State {
+		case state.ChunkPlanned:
+			err = s.fill(ctx, c)
+		case state.ChunkSpooled:
+			if s.halts.stopped() {
+				return nil // it stays as it is, for the resume
+			}
+			err = s.create(ctx, c, fresh)
+		case state.ChunkCreated:
+			err = s.upload(ctx, c)
+		case state.ChunkUploaded:
+			err = s.close(ctx, c)
+		case state.ChunkClosing:
+			err = s.closeJob(ctx, c)
+		case state.ChunkSubmitted:
+			err = s.wait(ctx, c)
+		case state.ChunkFinished:
+			err = s.settle(ctx, c)
+		case state.ChunkReconciled:
+			s.progress.settled.Add(1)
+			return s.cleanUp(c)
+		case state.ChunkStopped, state.ChunkFailed:
+			return fmt.Errorf("it is %s: %s", c.State, c.Error)
+		}
+		if err != nil {
+			return err
+		}
+		s.log.Debug("chunk moved on", zap.Int("chunk", c.Seq), zap.String("from", string(before)), zap.String("to", string(c.State)), zap.String("job_id", c.JobID))
+	}
+}
+
+// cleanUp removes a reconciled chunk's files and passes on what settling found.
+func (s *stepRun) cleanUp(c *state.Chunk) error {
+	if err := s.cfg.Spool.Remove(c.File); err != nil && c.File != "" {
+		return err
+	}
+	return s.checkStops(c)
+}
+
+// create makes a job for the chunk and records its id before anything is sent.
+func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error {
+	if c.RowsSent == 0 {
+		return s.settleEmpty(ctx, c)
+	}
+	if !fresh {
+		if ok, err := s.verify(ctx, c); err != nil || !ok {
+			return err
+		}
+	}
+	for try := 1; ; try++ {
+		job, err := s.createJob(ctx)
+		if err == nil {
+			record, cancel := shield(ctx)
+			defer cancel()
+			return s.lease.Created(record, c, job.ID)
+		}
+		if bulkv2.NothingAccepted(err) || try == maxCreates {
+			return s.refused("create a job", err)
+		}
+		// The answer is lost. If a job was made it is Open and empty for ever, and does nothing.
+		s.log.Warn("the answer to a job's creation is lost; creating another", zap.Int("chunk", c.Seq), zap.Error(err))
+		if err := pause(ctx, time.Duration(try)*time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// createJob is not torn apart by an interruption: a job whose id nobody read stays in the org.
+func (s *stepRun) createJob(ctx context.Context) (bulkv2.Job, error) {
+	act, cancel := shield(ctx)
+	defer cancel()
+	return s.cfg.Bulk.Create(act, s.jobSpec())
+}
+
+func (s *stepRun) jobSpec() bulkv2.JobSpec {
+	spec := bulkv2.JobSpec{Object: s.plan.Object.Name, Operation: bulkv2.Operation(s.plan.Step.Operation), LineEnding: bulkv2.LF}
+	if spec.Operation == bulkv2.Upsert {
+		spec.ExternalIDField = s.plan.matchBy
+	}
+	return spec
+}
+
+// verify checks that the file of a chunk that another process spooled is here and whole; if not, the
+// chunk is extracted again by its key range.
+func (s *stepRun) verify(ctx context.Context, c *state.Chunk) (bool, error) {
+	file, err := s.cfg.Spool.Open(c.File)
+	if err == nil {
+		err = file.Verify(c.Bytes, c.CRC32C)
+	}
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, spool.ErrGone) && !errors.Is(err, spool.ErrDamaged) {
+		return false, err
+	}
+	s.log.Info("chunk file is lost; extracting it again", zap.Int("chunk", c.Seq), zap.Error(err))
+	if err := s.cfg.Spool.Remove(c.File); err != nil {
+		return false, err
+	}
+	return false, s.lease.Unspool(ctx, c)
+}
+
+// body is a chunk's file as an upload.
+type body struct{ file *spool.File }
+
+func (b body) Open() (io.ReadCloser, error) { return b.file.CSV() }
+func (b body) Size() int64                  { return b.file.Size() }
+
+// upload sends the chunk. Where the outcome is unknown the job is replaced: it was never closed, so
+// nothing of it was processed.
+func (s *stepRun) upload(ctx context.Context, c *state.Chunk) error {
+	file, err := s.cfg.Spool.Open(c.File)
+	if errors.Is(err, spool.ErrGone) {
+		return s.replace(ctx, c, err)
+	}
+	if err != nil {
+		return err
+	}
+	err = s.cfg.Bulk.Upload(ctx, c.JobID, body{file})
+	if err == nil {
+		record, cancel := shield(ctx)
+		defer cancel()
+		if err := s.lease.Uploaded(record, c); err != nil {
+			return err
+		}
+		s.progress.uploaded.Add(c.RowsSent)
+		return nil
+	}
+	return s.replace(ctx, c, err)
+}
+
+// replace drops a job that was never closed, so that the next turn creates another. cause is why.
+func (s *stepRun) replace(ctx context.Context, c *state.Chunk, cause error) error {
+	if len(c.Replaced) >= maxReplacements {
+		return fmt.Errorf("upload to job %s, after %d other jobs: %w", c.JobID, len(c.Replaced), cause)
+	}
+	act, cancel := shield(ctx)
+	defer cancel()
+	if err := s.drop(act, c); err != nil {
+		return errors.Join(cause, err)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.log.Info("upload broke off; the job is replaced", zap.Int("chunk", c.Seq), zap.Error(cause))
+	if bulkv2.NothingAccepted(cause) && !bulkv2.Retryable(cause) {
+		return s.refused("upload", cause)
+	}
+	return pause(ctx, time.Duration(len(c.Replaced))*time.Second)
+}
+
+// drop aborts the chunk's job and, once the org confirms that it ended with nothing processed,
+// forgets it. A job that went on in spite of us is followed like any other.
+func (s *stepRun) drop(ctx context.Context, c *state.Chunk) error {
+	job, err := s.cfg.Bulk.Abort(ctx, c.JobID)
+	if bulkv2.NotFound(err) {
+		// Deleted by somebody. We never closed it, so it was never processed.
+		return s.lease.Replace(ctx, c)
+	}
+	if job.State != bulkv2.Aborted {
+		var readErr error
+		if job, readErr = s.cfg.Bulk.Info(ctx, c.JobID); readErr != nil {
+			return fmt.Errorf("job %s was not closed, and could not be dropped: %w", c.JobID, errors.Join(err, readErr))
+		}
+	}
+	switch {
+	case job.State == bulkv2.Aborted && job.RecordsProcessed == 0:
+		return s.lease.Replace(ctx, c)
+	case job.State == bulkv2.Open:
+		return fmt.Errorf("job %s is still Open, and could not be aborted: %w", c.JobID, err)
+	}
+	return s.lease.Submitted(ctx, c)
+}
+
+// ask looks at the job of a chunk that another process left: one that is Open is dropped if its
+// upload may be half there, and closed if the upload was acknowledged.
+func (s *stepRun) ask(ctx context.Context, c *state.Chunk) error {
+	job, err := s.cfg.Bulk.Info(ctx, c.JobID)
+	switch {
+	case bulkv2.NotFound(err):
+		return s.lease.Replace(ctx, c)
+	case err != nil:
+		return fmt.Errorf("ask job %s how it stands: %w", c.JobID, err)
+	case job.State == bulkv2.Open && c.State == state.ChunkUploaded:
+		s.progress.uploaded.Add(c.RowsSent)
+		return nil
+	case job.State == bulkv2.Open || job.State == bulkv2.Aborted && job.RecordsProcessed == 0:
+		return s.drop(ctx, c)
+	}
+	return s.lease.Submitted(ctx, c)
+}
+
+// close records the intention and then closes the job: from here on it is never replaced.
+func (s *stepRun) close(ctx context.Context, c *state.Chunk) error {
+	if s.halts.stopped() {
+		return &stopError{"not closed: the run is stopping"}
+	}
+	act, cancel := shield(ctx)
+	defer cancel()
+	if err := s.lease.Closing(act, c); err != nil {
+		return err
+	}
+	return s.closeJob(act, c)
+}
+
+func (s *stepRun) closeJob(ctx context.Context, c *state.Chunk) error {
+	act, cancel := shield(ctx)
+	defer cancel()
+	job, err := s.cfg.Bulk.Close(act, c.JobID)
+	if err != nil && !job.Terminal() {
+		return s.refused("close job "+c.JobID, err)
+	}
+	return s.lease.Submitted(act, c)
+}
+
+// wait follows the job to its end, for as long as the pipeline allows.
+func (s *stepRun) wait(ctx context.Context, c *state.Chunk) error {
+	job, err := s.cfg.Bulk.Wait(ctx, c.JobID, bulkv2.WaitOptions{
+		Limit: s.plan.Step.JobTimeout, Rows: c.RowsSent, MinInterval: s.cfg.PollMin, MaxInterval: s.cfg.PollMax,
+		OnPoll: func(job bulkv2.Job) { s.progress.job(job.ID, job.RecordsProcessed, job.RecordsFailed) },
+	})
+	var running *bulkv2.StillRunningError
+	switch {
+	case errors.As(err, &running):
+		return &stopError{fmt.Sprintf("%v; nothing is lost, go on with \"etl resume %d\"", err, c.RunID)}
+	case bulkv2.NotFound(err):
+		return fmt.Errorf("%w: job %s is gone from the org, so its %d records cannot be accounted for", ErrInconsistent, c.JobID, c.RowsSent)
+	case err != nil:
+		return err
+	}
+	s.progress.jobDone(job.ID, job.RecordsProcessed, job.RecordsFailed)
+	record, cancel := shield(ctx)
+	defer cancel()
+	return s.lease.Finished(record, c, state.JobEnd{
+		State: string(job.State), Error: job.ErrorMessage, Processed: job.RecordsProcessed, Failed: job.RecordsFailed,
+	})
+}
+
+// refused makes a stop of a refusal that every other chunk would meet too.
+func (s *stepRun) refused(what string, err error) error {
+	if bulkv2.LimitReached(err) {
+		return &stopError{fmt.Sprintf("%s: %v; the org's limit is used up, go on later with \"etl resume %d\"", what, err, s.lease.RunID())}
+	}
+	if bulkv2.NothingAccepted(err) && !bulkv2.Retryable(err) {
+		return &stopError{fmt.Sprintf("%s: %v", what, err)}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

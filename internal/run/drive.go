@@ -1,0 +1,156 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"bulkhead/internal/state"
+)
+
+// shieldTime bounds what is finished after an interruption: the request and the commit that must not
+// be torn apart.
+const shieldTime = 30 * time.Second
+
+// shield is a context for a deed and its record, which belong together: an interruption waits for
+// both.
+func shield(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), shieldTime)
+}
+
+// drive runs the steps that are not done and records how the run ended.
+func (e *Engine) drive(ctx context.Context, lease *state.Lease, options Options, plans []*stepPlan) (*Summary, error) {
+	log := e.log.With(zap.Int64("run_id", lease.RunID()))
+	log.Info("run started", zap.String("org", e.cfg.Org.InstanceURL()))
+	callsBefore := e.cfg.Org.Usage().Calls
+	runErr := e.driveSteps(ctx, lease, options, plans, log)
+	if errors.Is(runErr, state.ErrFenced) {
+		return nil, fmt.Errorf("run %d: %w", lease.RunID(), runErr)
+	}
+	end, cancel := shield(ctx)
+	defer cancel()
+	final, reason := e.verdict(end, ctx, lease, runErr)
+	if err := lease.FinishRun(end, final, reason, e.cfg.Org.Usage().Calls-callsBefore); err != nil {
+		return nil, errors.Join(runErr, err)
+	}
+	log.Info("run ended", zap.String("state", string(final)), zap.String("reason", reason))
+	summary, err := Summarize(end, e.cfg.Store, e.cfg.Failures, lease.RunID())
+	if err != nil {
+		return nil, errors.Join(runErr, err)
+	}
+	switch final {
+	case state.RunSucceeded, state.RunCompletedWithFailures:
+		return summary, nil
+	case state.RunInterrupted:
+		return summary, context.Cause(ctx)
+	case state.RunRunning, state.RunStopped, state.RunFailed, state.RunInconsistent:
+	}
+	return summary, fmt.Errorf("%w: %s", ErrIncomplete, reason)
+}
+
+func (e *Engine) driveSteps(ctx context.Context, lease *state.Lease, options Options, plans []*stepPlan, log *zap.Logger) error {
+	recorded, err := e.cfg.Store.Steps(ctx, lease.RunID())
+	if err != nil {
+		return err
+	}
+	byName := make(map[string]state.Step, len(recorded))
+	for _, step := range recorded {
+		byName[step.Name] = step
+	}
+	for _, plan := range plans {
+		step, ok := byName[plan.Step.Name]
+		if !ok || step.State == state.StepDone {
+			continue
+		}
+		s := &stepRun{
+			engine: e, cfg: e.cfg, lease: lease, plan: plan, step: step, options: options,
+			progress: e.progress.begin(step.Name, step.Object), log: log.With(zap.String("step", step.Name)),
+		}
+		if err := s.run(ctx); err != nil {
+			return fmt.Errorf("step %q: %w", step.Name, err)
+		}
+	}
+	return nil
+}
+
+// verdict is the state that the run ends in, and why.
+func (e *Engine) verdict(end, ctx context.Context, lease *state.Lease, runErr error) (state.RunState, string) {
+	var stop *stopError
+	switch {
+	case runErr == nil:
+		return e.audit(end, lease.RunID())
+	case errors.Is(runErr, ErrInconsistent):
+		return state.RunInconsistent, runErr.Error()
+	case ctx.Err() != nil:
+		return state.RunInterrupted, context.Cause(ctx).Error()
+	case errors.As(runErr, &stop):
+		return state.RunStopped, runErr.Error()
+	}
+	return state.RunFailed, runErr.Error()
+}
+
+// audit adds the books up at every level and says how a run that went through has ended.
+func (e *Engine) audit(ctx context.Context, runID int64) (state.RunState, string) {
+	run, err := e.cfg.Store.Run(ctx, runID)
+	if err != nil {
+		return state.RunFailed, err.Error()
+	}
+	steps, err := e.cfg.Store.Steps(ctx, runID)
+	if err != nil {
+		return state.RunFailed, err.Error()
+	}
+	chunks, err := e.cfg.Store.Chunks(ctx, runID, "")
+	if err != nil {
+		return state.RunFailed, err.Error()
+	}
+	if err := checkBooks(run, steps, chunks); err != nil {
+		return state.RunInconsistent, err.Error()
+	}
+	if run.NotLoaded() > 0 {
+		return state.RunCompletedWithFailures, ""
+	}
+	return state.RunSucceeded, ""
+}
+
+// checkBooks checks the sums of each chunk, of each step against its chunks, and of the run against
+// its steps (invariant I1). Records that a chunk handed to a later chunk are read once, with the
+// first, and end with the last.
+func checkBooks(run state.Run, steps []state.Step, chunks []*state.Chunk) error {
+	perStep := map[int64]state.Counts{}
+	handed := map[int64]int64{}
+	for _, c := range chunks {
+		if c.State != state.ChunkReconciled {
+			return fmt.Errorf("step %q, chunk %d: it is still %s", c.Step, c.Seq, c.State)
+		}
+		if !c.Balanced() {
+			return fmt.Errorf("step %q, chunk %d: %s, and %d sent again: the sums differ", c.Step, c.Seq, c.Counts, c.Requeued)
+		}
+		counts := c.Counts
+		handed[c.StepID] += c.Requeued
+		if c.ParentID != nil {
+			handed[c.StepID] -= counts.Read
+			counts.Read = 0
+		}
+		perStep[c.StepID] = perStep[c.StepID].Plus(counts)
+	}
+	var total state.Counts
+	for _, s := range steps {
+		if handed[s.ID] != 0 {
+			return fmt.Errorf("step %q: %d records were to be sent again and are in no later chunk", s.Name, handed[s.ID])
+		}
+		if s.Counts != perStep[s.ID] {
+			return fmt.Errorf("step %q: the step says %s; its chunks say %s", s.Name, s.Counts, perStep[s.ID])
+		}
+		if !s.Balanced() {
+			return fmt.Errorf("step %q: %s: the sums differ", s.Name, s.Counts)
+		}
+		total = total.Plus(s.Counts)
+	}
+	if run.Counts != total || !run.Balanced() {
+		return fmt.Errorf("the run says %s; its steps say %s", run.Counts, total)
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"bulkhead/internal/bulkv2"
+	"bulkhead/internal/pipeline"
+	"bulkhead/internal/reconcile"
+	"bulkhead/internal/salesforce"
+	"bulkhead/internal/spool"
+	"bulkhead/internal/state"
+)
+
+// Config is what an Engine works with. All of it stays the caller's to close.
+type Config struct {
+	Source   string // connection string of the pipeline's source
+	Store    *state.Store
+	Failures *reconcile.Store
+	Spool    *spool.Spool
+	Org      *salesforce.Org
+	Bulk     *bulkv2.Client
+	Log      *zap.Logger // nil: none
+
+	// PollMin and PollMax bound the time between two looks at a job; zero takes bulkv2's defaults.
+	PollMin, PollMax time.Duration
+	// CountersSettle is how long to wait before a job's counters and results are read again when they
+	// do not add up yet. Default 5 s.
+	CountersSettle time.Duration
+	// RetryWait is how long records that failed for a passing reason rest before they are sent again;
+	// it doubles with each attempt. Default 15 s.
+	RetryWait time.Duration
+}
+
+// Engine runs one pipeline. One run at a time: its methods must not be called concurrently, but for
+// Progress.
+type Engine struct {
+	cfg      Config
+	pipeline *pipeline.Pipeline
+	progress *Progress
+	log      *zap.Logger
+}
+
+// New returns an engine for a pipeline. It connects to nothing.
+func New(p *pipeline.Pipeline, cfg Config) *Engine {
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.CountersSettle == 0 {
+		cfg.CountersSettle = 5 * time.Second
+	}
+	if cfg.RetryWait == 0 {
+		cfg.RetryWait = 15 * time.Second
+	}
+	return &Engine{cfg: cfg, pipeline: p, progress: &Progress{}, log: cfg.Log.Named("run").With(zap.String("pipeline", p.Name))}
+}
+
+// Progress is where the run in progress stands; it may be read at any time.
+func (e *Engine) Progress() *Progress { return e.progress }
+
+// Options say what a run is to do. They are stored with the run, for its resume.
+type Options struct {
+	Step    string        `json:"step,omitempty"`  // only this step; empty: all of them
+	Limit   int64         `json:"limit,omitempty"` // at most this many rows of each step; 0: all
+	Retry   *RetryOptions `json:"retry,omitempty"` // not nil: send failed records again, instead of the source's rows
+	Abandon bool          `json:"-"`               // give up the pipeline's unfinished runs first
+	Trigger state.Trigger `json:"-"`               // default manual
+}
+
+// ErrIncomplete says that a run ended without having accounted for all it set out to do; the summary
+// and the run's error say why.
+var ErrIncomplete = errors.New("the run could not complete")
+
+// Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
+// recorded, also beside an error. Errors: *preflight.Error, *state.HeldError and
+// *state.UnfinishedError before anything was sent; ErrIncomplete when the run can be resumed or does
+// not add up; the context's error when it was interrupted.
+func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
+	steps, err := e.steps(options)
+	if err != nil {
+		return nil, err
+	}
+	if options.Trigger == "" {
+		options.Trigger = state.TriggerManual
+	}
+	plans, err := e.preflight(ctx, steps)
+	if err != nil {
+		return nil, err
+	}
+	begin := state.NewRun{
+		Pipeline: e.pipeline.Name, File: e.pipeline.File, Definition: e.pipeline.Text, Trigger: options.Trigger,
+		Options: options, OrgID: e.cfg.Org.OrgID(), InstanceURL: e.cfg.Org.InstanceURL(), Abandon: options.Abandon,
+	}
+	for _, step := range steps {
+		begin.Steps = append(begin.Steps, state.NewStep{Name: step.Name, Object: step.Object, Operation: string(step.Operation)})
+	}
+	lease, err := e.cfg.Store.Start(ctx, begin)
+	if err != nil {
+		return nil, err
+	}
+	defer lease.Release()
+	return e.drive(ctx, lease, options, plans)
+}
+
+// Resume takes an unfinished run over and finishes it, with the definition that it was started with:
+// the engine must have been made from that. It returns what Run returns.
+func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
+	run, err := e.cfg.Store.Run(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	var options Options
+	if err := json.Unmarshal(run.Options, &options); err != nil {
+		return nil, fmt.Errorf("run %d: read its options: %w", runID, err)
+	}
+	if run.OrgID != "" && e.cfg.Org.OrgID() != "" && run.OrgID != e.cfg.Org.OrgID() {
+		return nil, fmt.Errorf("run %d loads into org %s (%s), and the login is for org %s (%s); resume it with the login it was started with",
+			runID, run.OrgID, run.InstanceURL, e.cfg.Org.OrgID(), e.cfg.Org.InstanceURL())
+	}
+	steps, err := e.steps(options)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := e.preflight(ctx, steps)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := e.cfg.Store.Take(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	defer lease.Release()
+	return e.drive(ctx, lease, options, plans)
+}
+
+// steps are the pipeline's steps that the options select, in the order to run them.
+func (e *Engine) steps(options Options) ([]*pipeline.Step, error) {
+	wanted := options.Step
+	if options.Retry != nil {
+		wanted = options.Retry.Filter.Step
+	}
+	if wanted == "" {
+		return e.pipeline.Ordered(), nil
+	}
+	for _, step := range e.pipeline.Steps {
+		if step.Name == wanted {
+			return []*pipeline.Step{step}, nil
+		}
+	}
+	return nil, fmt.Errorf("pipeline %q has no step %q", e.pipeline.Name, wanted)
+}

@@ -1,0 +1,171 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"bulkhead/internal/extract"
+	"bulkhead/internal/nearest"
+	"bulkhead/internal/reconcile"
+	"bulkhead/internal/spool"
+	"bulkhead/internal/state"
+)
+
+// fill makes the file of a planned chunk.
+func (s *stepRun) fill(ctx context.Context, c *state.Chunk) error {
+	if c.NotBefore != nil {
+		if err := pause(ctx, time.Until(*c.NotBefore)); err != nil {
+			return err
+		}
+	}
+	switch c.Kind {
+	case state.ChunkRange:
+		where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, c.KeyLow, c.KeyHigh, 1)
+		return s.refill(ctx, c, where, args)
+	case state.ChunkKeys:
+		where, args, err := s.claimedKeys(ctx, c)
+		if err != nil {
+			return err
+		}
+		return s.refill(ctx, c, where, args)
+	case state.ChunkPayload:
+		return s.fillPayloads(ctx, c)
+	}
+	return fmt.Errorf("chunk of kind %q", c.Kind)
+}
+
+func (s *stepRun) claimedKeys(ctx context.Context, c *state.Chunk) (string, []any, error) {
+	claimed, err := s.cfg.Failures.ClaimedKeys(ctx, c.ID)
+	if err != nil {
+		return "", nil, err
+	}
+	keys := make([][]string, len(claimed))
+	for i, key := range claimed {
+		if keys[i], err = extract.DecodeKey(key, len(s.plan.projection.Key)); err != nil {
+			return "", nil, fmt.Errorf("source key %q: %w", key, err)
+		}
+	}
+	where, args := extract.KeyIn(s.plan.keyExprs(), s.plan.KeyTypes, keys, 1)
+	return where, args, nil
+}
+
+// errOneChunk ends an extraction that would need a second chunk.
+var errOneChunk = errors.New("the rows do not fit into one chunk")
+
+// refill extracts the rows of one chunk that is recorded already. However many rows its range holds
+// by now, they stay one chunk; only the size that Salesforce takes bounds it.
+func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args []any) error {
+	spec := s.plan.spec(where, args, 0)
+	spec.MaxRows = int64(1) << 40
+	files := &files{step: s, first: c.Seq, low: c.KeyLow}
+	defer files.abort()
+	var spooled *state.Spooled
+	files.recorded = func(_ context.Context, _ int, sp state.Spooled) error {
+		if spooled != nil {
+			return errOneChunk
+		}
+		spooled = &sp
+		return nil
+	}
+	if err := s.stream(ctx, spec, files); err != nil && !errors.Is(err, errOneChunk) {
+		return err
+	}
+	if spooled == nil {
+		spooled = &state.Spooled{} // no such row in the source any more
+	}
+	if c.Kind == state.ChunkRange {
+		spooled.Low, spooled.High = c.KeyLow, c.KeyHigh
+	}
+	return s.respool(ctx, c, *spooled)
+}
+
+func (s *stepRun) respool(ctx context.Context, c *state.Chunk, sp state.Spooled) error {
+	record, cancel := shield(ctx)
+	defer cancel()
+	return s.lease.Respool(record, c, sp, s.rejectedOf(record, c, sp))
+}
+
+// fillPayloads makes a chunk of records as the reconciliation table has them.
+func (s *stepRun) fillPayloads(ctx context.Context, c *state.Chunk) error {
+	fields, err := s.cfg.Failures.ClaimedFields(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if err := s.checkFields(fields); err != nil {
+		return err
+	}
+	name := spool.Name(s.lease.RunID(), s.step.Name, c.Seq)
+	writer, err := s.cfg.Spool.Create(ctx, name, csvLine(nil, fields), s.queue.release)
+	if err != nil {
+		return err
+	}
+	var buffer []byte
+	values := make([]string, len(fields))
+	err = s.cfg.Failures.EachClaimed(ctx, c.ID, s.plan.parent(), func(record reconcile.Claimed) error {
+		for i, field := range fields {
+			values[i] = payloadValue(record.Payload, field)
+		}
+		buffer = csvLine(buffer[:0], values)
+		s.progress.read.Add(1)
+		return writer.Append(strconv.AppendInt(nil, record.RowID, 10), buffer)
+	})
+	if err != nil {
+		return errors.Join(err, writer.Abort())
+	}
+	info, err := writer.Commit()
+	if err != nil {
+		return err
+	}
+	return s.respool(ctx, c, state.Spooled{File: name, RowsSent: info.Rows, Bytes: info.Bytes, CRC32C: info.CRC32C})
+}
+
+// checkFields refuses a payload field that the org does not have: the whole job would fail for it.
+func (s *stepRun) checkFields(fields []string) error {
+	var names []string
+	known := map[string]bool{}
+	for _, field := range s.plan.Object.Fields {
+		names = append(names, field.Name)
+		known[strings.ToLower(field.Name)] = true
+	}
+	for _, field := range fields {
+		if strings.Contains(field, ".") || known[strings.ToLower(field)] {
+			continue
+		}
+		message := fmt.Sprintf("a payload has the field %q, which %s does not have", field, s.plan.Object.Name)
+		if best, ok := nearest.Name(field, names); ok {
+			message += fmt.Sprintf("; did you mean %q?", best)
+		}
+		return &stopError{message}
+	}
+	return nil
+}
+
+func payloadValue(payload map[string]*string, field string) string {
+	value, ok := payload[field]
+	if !ok {
+		return ""
+	}
+	if value == nil {
+		return "#N/A"
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(*value, "\r\n", "\n"), "\r", "\n")
+}
+
+// csvLine appends a line of CSV. An empty record is written as quotes, so that it is no empty line.
+func csvLine(dst []byte, values []string) []byte {
+	if len(values) == 1 && values[0] == "" {
+		return append(dst, '"', '"', '\n')
+	}
+	buffer := bytes.NewBuffer(dst)
+	writer := csv.NewWriter(buffer)
+	// A bytes.Buffer takes everything.
+	_ = writer.Write(values)
+	writer.Flush()
+	return buffer.Bytes()
+}

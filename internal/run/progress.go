@@ -1,0 +1,88 @@
+package run
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Progress counts what a run has done so far. It is safe for concurrent use.
+type Progress struct {
+	mu    sync.Mutex
+	steps []*StepProgress
+}
+
+// StepProgress counts one step's rows on their way. The counts of a resumed run include what was done
+// before.
+type StepProgress struct {
+	Name, Object string
+	StartedAt    time.Time
+
+	read, rejected, uploaded, processed, jobFailed, loaded, notLoaded, chunks, settled atomic.Int64
+	extracted, finished                                                                atomic.Bool
+	running                                                                            sync.Map // job id -> *jobProgress
+}
+
+type jobProgress struct{ processed, failed int64 }
+
+// Counts is a reading of a step's progress, in rows unless said.
+type Counts struct {
+	Name      string `json:"step"`
+	Object    string `json:"object"`
+	Read      int64  `json:"rows_read"`
+	Rejected  int64  `json:"rows_rejected"`
+	Uploaded  int64  `json:"rows_uploaded"`
+	Processed int64  `json:"rows_processed"` // by Salesforce, the failed ones included
+	Failed    int64  `json:"rows_failed"`
+	Chunks    int64  `json:"chunks"`
+	Settled   int64  `json:"chunks_reconciled"`
+	Extracted bool   `json:"extracted"` // Read is final
+	Finished  bool   `json:"finished"`
+
+	Elapsed time.Duration `json:"-"`
+}
+
+// Steps reads the steps that have begun, in order.
+func (p *Progress) Steps() []Counts {
+	p.mu.Lock()
+	steps := append([]*StepProgress(nil), p.steps...)
+	p.mu.Unlock()
+	counts := make([]Counts, len(steps))
+	for i, s := range steps {
+		counts[i] = s.counts()
+	}
+	return counts
+}
+
+func (p *Progress) begin(name, object string) *StepProgress {
+	s := &StepProgress{Name: name, Object: object, StartedAt: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.steps = append(p.steps, s)
+	return s
+}
+
+func (s *StepProgress) counts() Counts {
+	c := Counts{
+		Name: s.Name, Object: s.Object, Read: s.read.Load(), Rejected: s.rejected.Load(), Uploaded: s.uploaded.Load(),
+		Processed: s.processed.Load(), Failed: s.jobFailed.Load(), Chunks: s.chunks.Load(), Settled: s.settled.Load(),
+		Extracted: s.extracted.Load(), Finished: s.finished.Load(), Elapsed: time.Since(s.StartedAt),
+	}
+	s.running.Range(func(_, job any) bool {
+		c.Processed += job.(*jobProgress).processed
+		c.Failed += job.(*jobProgress).failed
+		return true
+	})
+	return c
+}
+
+// job notes how far a job has come; jobDone moves its counts to the step's.
+func (s *StepProgress) job(id string, processed, failed int64) {
+	s.running.Store(id, &jobProgress{processed, failed})
+}
+
+func (s *StepProgress) jobDone(id string, processed, failed int64) {
+	s.running.Delete(id)
+	s.processed.Add(processed)
+	s.jobFailed.Add(failed)
+}

@@ -1,0 +1,77 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"bulkhead/internal/reconcile"
+	"bulkhead/internal/state"
+)
+
+// RetryOptions select what a retry sends again.
+type RetryOptions struct {
+	Filter reconcile.Filter `json:"filter"`
+	// FromPayload sends the stored, perhaps edited, payloads instead of reading the rows again from the
+	// source by their keys.
+	FromPayload bool `json:"from_payload"`
+}
+
+// ErrNothingToRetry says that no open row fits the filter.
+var ErrNothingToRetry = errors.New("no open record fits the filter")
+
+// Retry sends open records of the reconciliation table again, as a run of its own. It returns what
+// Run returns, and ErrNothingToRetry.
+func (e *Engine) Retry(ctx context.Context, retry RetryOptions) (*Summary, error) {
+	retry.Filter.Pipeline = e.pipeline.Name
+	retry.Filter.Statuses = []reconcile.Status{reconcile.StatusOpen}
+	n, err := e.cfg.Failures.Count(ctx, retry.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, ErrNothingToRetry
+	}
+	return e.Run(ctx, Options{Retry: &retry, Trigger: state.TriggerRetry})
+}
+
+// planRetries claims the records to send again, a chunk at a time, and queues the chunks.
+func (s *stepRun) planRetries(ctx context.Context) error {
+	kind := state.ChunkKeys
+	if s.options.Retry.FromPayload {
+		kind = state.ChunkPayload
+	}
+	filter := s.options.Retry.Filter
+	filter.Step = s.step.Name
+	limit := s.retryRows()
+	total := int64(0)
+	for {
+		c, err := s.lease.Plan(ctx, s.step.ID, kind, func(tx pgx.Tx, chunkID int64) (int64, error) {
+			n, err := reconcile.Claim(ctx, tx, filter, kind == state.ChunkKeys, chunkID, limit)
+			total += n
+			return n, err
+		})
+		if err != nil {
+			return fmt.Errorf("claim records to retry: %w", err)
+		}
+		if c == nil {
+			break
+		}
+		c.Step = s.step.Name
+		s.progress.chunks.Add(1)
+		s.queue.put(c)
+	}
+	s.log.Info("records to retry", zap.Int64("records", total))
+	return s.lease.ExtractionDone(ctx, s.step.ID)
+}
+
+// retryRows is how many records one chunk of a retry takes: as many as fit, if they are of a usual
+// size. Records that do not fit stay open.
+func (s *stepRun) retryRows() int64 {
+	const usualBytes, batch = 1_000, 10_000
+	chunk := s.plan.Step.Chunk
+	return min(int64(chunk.Rows), max(batch, int64(chunk.Bytes)/usualBytes))
+}

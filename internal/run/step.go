@@ -1,0 +1,205 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"bulkhead/internal/state"
+)
+
+// stepRun is one step of one run being driven.
+type stepRun struct {
+	engine   *Engine
+	cfg      Config
+	lease    *state.Lease
+	plan     *stepPlan
+	step     state.Step
+	options  Options
+	progress *StepProgress
+	log      *zap.Logger
+
+	queue *queue
+	halts halts
+}
+
+// run drives the step to its end: extraction beside the workers, chunks overlapping.
+func (s *stepRun) run(ctx context.Context) error {
+	if err := s.lease.SetStep(ctx, s.step.ID, state.StepRunning, ""); err != nil {
+		return err
+	}
+	err := s.flow(ctx)
+	s.progress.finished.Store(true)
+	if errors.Is(err, state.ErrFenced) {
+		return err
+	}
+	end, cancel := shield(ctx)
+	defer cancel()
+	if setErr := s.lease.SetStep(end, s.step.ID, stepState(ctx, err), reason(err)); setErr != nil {
+		return errors.Join(err, setErr)
+	}
+	return err
+}
+
+func stepState(ctx context.Context, err error) state.StepState {
+	var stop *stopError
+	switch {
+	case err == nil:
+		return state.StepDone
+	case errors.Is(err, ErrInconsistent):
+		return state.StepInconsistent
+	case errors.As(err, &stop), ctx.Err() != nil:
+		return state.StepStopped
+	}
+	return state.StepFailed
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func (s *stepRun) flow(ctx context.Context) error {
+	s.queue = newQueue(s.plan.Step.Chunk.Parallel)
+	if err := s.recover(ctx); err != nil {
+		return err
+	}
+	// An extraction that fails does not end the chunks that it has cut: they are whole. Only losing the
+	// run, or the state database, ends everything.
+	var extraction error
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		extraction = s.feed(inner)
+		return fatal(extraction)
+	})
+	group.Go(func() error { return s.work(inner) })
+	err := group.Wait()
+	if err == nil {
+		err = extraction
+	} else if extraction != nil && !errors.Is(err, extraction) && ctx.Err() == nil {
+		err = errors.Join(err, extraction)
+	}
+	return errors.Join(err, s.halts.err())
+}
+
+// fatal returns err when nothing of the step may go on after it.
+func fatal(err error) error {
+	if errors.Is(err, state.ErrFenced) {
+		return err
+	}
+	return nil
+}
+
+// recover queues what an earlier process left unfinished.
+func (s *stepRun) recover(ctx context.Context) error {
+	chunks, err := s.cfg.Store.Unfinished(ctx, s.step.ID)
+	if err != nil {
+		return err
+	}
+	s.progress.read.Store(s.step.Read)
+	s.progress.rejected.Store(s.step.Rejected)
+	s.progress.processed.Store(s.step.Loaded + s.step.Failed)
+	s.progress.uploaded.Store(s.step.Loaded + s.step.Failed + s.step.Unprocessed)
+	s.progress.jobFailed.Store(s.step.Failed)
+	s.progress.loaded.Store(s.step.Loaded)
+	s.progress.notLoaded.Store(s.step.Failed + s.step.Unprocessed)
+	for _, c := range chunks {
+		if err := s.cfg.Spool.Adopt(c.File); c.File != "" && err != nil {
+			s.log.Debug("chunk file not here", zap.Int("chunk", c.Seq), zap.Error(err))
+		}
+		s.progress.chunks.Add(1)
+		s.queue.put(c)
+	}
+	if len(chunks) > 0 {
+		s.log.Info("going on with unfinished chunks", zap.Int("chunks", len(chunks)))
+		s.queue.release()
+	}
+	return nil
+}
+
+// feed puts the step's chunks into the queue.
+func (s *stepRun) feed(ctx context.Context) error {
+	var err error
+	if s.step.ExtractedAt == nil {
+		if s.options.Retry != nil {
+			err = s.planRetries(ctx)
+		} else {
+			err = s.extract(ctx)
+		}
+	}
+	if err == nil {
+		s.progress.extracted.Store(true)
+		s.queue.fed(false)
+		return nil
+	}
+	// Nothing has been sent yet and the source's rows cannot be trusted: the chunks go, so that a run
+	// after the mend extracts them afresh.
+	if ctx.Err() == nil && s.queue.fed(true) {
+		if discardErr := s.discard(ctx); discardErr != nil {
+			return errors.Join(err, discardErr)
+		}
+		return fmt.Errorf("%w; nothing of this step was sent", err)
+	}
+	return err
+}
+
+// discard forgets the chunks of a step of which nothing was sent.
+func (s *stepRun) discard(ctx context.Context) error {
+	chunks, err := s.cfg.Store.Unfinished(ctx, s.step.ID)
+	if err != nil {
+		return err
+	}
+	if err := s.lease.Discard(ctx, s.step.ID); err != nil {
+		return err
+	}
+	for _, c := range chunks {
+		if err := s.cfg.Spool.Remove(c.File); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work hands the chunks to at most `parallel` workers.
+func (s *stepRun) work(ctx context.Context) error {
+	workers, inner := errgroup.WithContext(ctx)
+	workers.SetLimit(s.plan.Step.Chunk.Parallel)
+	var err error
+	for {
+		var c *state.Chunk
+		if c, err = s.queue.get(inner); c == nil {
+			break
+		}
+		workers.Go(func() error {
+			defer s.queue.done()
+			return s.deal(inner, c)
+		})
+	}
+	return errors.Join(workers.Wait(), err)
+}
+
+// deal drives one chunk as far as it goes. What keeps it from going on is recorded and does not end
+// the others.
+func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
+	err := s.chunk(ctx, c)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, state.ErrFenced) || ctx.Err() != nil {
+		return err
+	}
+	s.halts.add(c, err)
+	var stop *stopError
+	if errors.As(err, &stop) && c.State == state.ChunkReconciled {
+		return nil
+	}
+	s.log.Warn("chunk halted", zap.Int("chunk", c.Seq), zap.String("state", string(c.State)), zap.String("job_id", c.JobID), zap.Error(err))
+	record, cancel := shield(ctx)
+	defer cancel()
+	return s.lease.Halt(record, c, err.Error())
+}
