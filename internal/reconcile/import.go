@@ -142,7 +142,7 @@ func checkLines(ctx context.Context, tx pgx.Tx, problems *ImportError) error {
 		FROM (SELECT line, row_id, min(line) OVER (PARTITION BY row_id) AS first FROM etl_import) i
 		LEFT JOIN etl.reconciliation r ON r.id = i.row_id
 		WHERE r.status IS DISTINCT FROM 'open' OR i.first <> i.line ORDER BY i.line`
-	rows, err := tx.Query(ctx, query)
+	rows, err := tx.Query(ctx, query) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return fmt.Errorf("check the lines: %w", err)
 	}

@@ -180,7 +180,7 @@ func (s *Store) Groups(ctx context.Context, f Filter) ([]Group, error) {
 
 // ResolvedBy counts, for each step, the rows that a run resolved.
 func (s *Store) ResolvedBy(ctx context.Context, runID int64) (map[string]int64, error) {
-	rows, err := s.pool.Query(ctx, `SELECT step, count(*) FROM etl.reconciliation WHERE resolved_run_id = $1 GROUP BY step`, runID)
+	rows, err := s.pool.Query(ctx, `SELECT step, count(*) FROM etl.reconciliation WHERE resolved_run_id = $1 GROUP BY step`, runID) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return nil, fmt.Errorf("count resolved rows: %w", err)
 	}

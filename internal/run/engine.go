@@ -103,7 +103,7 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lease.Release()
+	defer lease.Release(ctx)
 	return e.drive(ctx, lease, options, plans)
 }
 
@@ -134,7 +134,7 @@ func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lease.Release()
+	defer lease.Release(ctx)
 	return e.drive(ctx, lease, options, plans)
 }
 

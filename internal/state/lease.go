@@ -90,7 +90,7 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 		return err
 	})
 	if err != nil {
-		lease.Release()
+		lease.Release(ctx)
 		return nil, err
 	}
 	return lease, nil
@@ -119,16 +119,16 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 		return tx.QueryRow(ctx, query, runID, host, pid).Scan(&lease.epoch)
 	})
 	if err != nil {
-		lease.Release()
+		lease.Release(ctx)
 		return nil, fmt.Errorf("take run %d over: %w", runID, err)
 	}
 	return lease, nil
 }
 
-// Release gives the lock back. The run stays as it is.
-func (l *Lease) Release() {
+// Release gives the lock back, also when ctx has ended. The run stays as it is.
+func (l *Lease) Release(ctx context.Context) {
 	// Closing the session drops its lock; the time-out is for a server that no longer answers.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_ = l.lock.Close(ctx)
 }

@@ -1,0 +1,55 @@
+# Everything that is done with this repository, by name. `make` lists it.
+GO            ?= go
+BIN           := bin
+LINT_VERSION  := v2.15.0
+LINT          := $(BIN)/golangci-lint-$(LINT_VERSION)
+LDFLAGS       := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/etl
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/etl ./cmd/etl
+
+.PHONY: test
+test: postgres ## Vet and run every test, with the race detector, on a throwaway Postgres
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+
+.PHONY: lint
+lint: $(LINT) ## Run golangci-lint, which also holds the layers of the packages
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: $(LINT) ## Format all code
+	$(LINT) fmt ./...
+
+.PHONY: demo
+demo: postgres build ## The main job from nothing: a Postgres, an org, a load, its failures, a retry
+	$(BIN)/etl demo
+
+.PHONY: bench
+bench: postgres ## Measure, as ratios to a floor taken in the same run
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for a short while (FUZZTIME=30s)
+	GO="$(GO)" sh scripts/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
+
+# The server's programs are enough: tests and demo start their own on a free port.
+.PHONY: postgres
+postgres:
+	@sh scripts/need-postgres.sh
+
+$(LINT):
+	@echo "installing golangci-lint $(LINT_VERSION) into $(BIN)/ (a few minutes, once)"
+	GOBIN=$(abspath $(BIN)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv $(BIN)/golangci-lint $@
