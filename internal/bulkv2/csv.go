@@ -123,6 +123,9 @@ func (s *scanner) skipBlank() error {
 
 // fill reads more, and makes room for it.
 func (s *scanner) fill() error {
+	if s.failed != nil {
+		return s.failed
+	}
 	if s.lo > 0 {
 		s.hi = copy(s.buf, s.buf[s.lo:s.hi])
 		s.lo = 0
@@ -138,9 +141,11 @@ func (s *scanner) fill() error {
 	switch {
 	case errors.Is(err, io.EOF):
 		s.eof = true
-	case err != nil:
+	case err != nil && n == 0:
 		s.failed = err
 		return err
+	case err != nil: // what came with it comes first
+		s.failed = err
 	}
 	return nil
 }

@@ -66,15 +66,13 @@ func (c *Client) Results(ctx context.Context, jobID string, kind ResultKind, opt
 			return err
 		}
 		res = ReadResults(content, opt)
-		res.body, res.name = resp.Body, "job "+jobID+": "+op
-		return nil
+		res.body = resp.Body
+		res.readHeader()
+		res.name = "job " + jobID + ": " + op // the error of a header gets it from the call
+		return res.Err()
 	})
 	if err != nil {
 		return nil, err
-	}
-	res.readHeader()
-	if err := res.Err(); err != nil {
-		return nil, errors.Join(err, res.Close())
 	}
 	return res, nil
 }
@@ -220,7 +218,7 @@ func (r *Results) scanRecord(columns int) []string {
 		if columns == 0 {
 			at = 0
 		}
-		truncated := errors.Is(err, io.ErrUnexpectedEOF) || r.scan.failed != nil
+		truncated := errors.Is(err, io.ErrUnexpectedEOF) || r.scan.failed != nil && errors.Is(err, r.scan.failed)
 		r.err = &ResultsError{Name: r.name, Record: at, Truncated: truncated, Err: err}
 	}
 	return nil

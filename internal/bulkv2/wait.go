@@ -113,8 +113,9 @@ func (p *pace) wanted(now time.Time, job Job, err error) time.Duration {
 	if err != nil {
 		return max(2*p.wait, retryAfter(err))
 	}
-	// The longer the job has run, the less a poll more or less matters.
-	floor := now.Sub(p.began) / 32
+	// However near the end seems, a poll comes no sooner than after another 4 % of the time: that is how late the end may
+	// be seen, and it bounds the polls of a job whose end keeps moving away.
+	floor := now.Sub(p.began) / 25
 	progressed := p.observe(now, job)
 	left, known := p.estimate(now)
 	switch {
