@@ -1,0 +1,234 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// batch is one batch of a job being saved.
+type batch struct {
+	server  *Server
+	job     *job
+	loader  *loader
+	reader  *csvReader
+	dialect dialect
+	columns []column
+	number  int64 // of the next row in the job
+
+	text  []byte
+	ends  []int
+	rows  []int // where each row's ends begin
+	chunk []record
+
+	saved, refused lines
+	failures       int64
+	done           int
+}
+
+// lines are result rows in the order they came.
+type lines struct {
+	text []byte
+	ends []int
+}
+
+// runBatch saves the i-th batch of a job and adds its results.
+func (s *Server) runBatch(ctx context.Context, o *org, j *job, columns []column, i int) error {
+	if !s.pause(ctx, s.cfg.BatchLatency) {
+		return nil
+	}
+	begin := time.Now()
+	f, err := os.Open(j.path(fileContent))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	part := j.spans[i]
+	if _, err := f.Seek(part.offset, io.SeekStart); err != nil {
+		return err
+	}
+	b := s.newBatch(o, j, columns, f, part, int64(i)*int64(s.cfg.BatchSize))
+	err = b.run(ctx, part.rows)
+	return errors.Join(err, b.report(i, time.Since(begin)))
+}
+
+func (s *Server) newBatch(o *org, j *job, columns []column, src io.Reader, part span, number int64) *batch {
+	t, _ := o.store.table(j.object.Name)
+	l := newLoader(o.store, t, j.spec.Operation, j.key, columns)
+	l.user, l.now, l.maxRecords, l.keepNumbers = j.user.number, s.clock.Now, s.cfg.Limits.StorageRecords, s.cfg.Modes.KeepNumbers
+	return &batch{
+		server: s, job: j, loader: l, reader: newCSVReader(src, part.offset), dialect: j.dialect(),
+		columns: columns, number: number, chunk: make([]record, 0, chunkRows),
+	}
+}
+
+// pause waits as long as a batch is said to take.
+func (s *Server) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run saves chunk after chunk. A cancelled job stops between two.
+func (b *batch) run(ctx context.Context, rows int) error {
+	for b.done < rows && ctx.Err() == nil {
+		if err := b.read(min(chunkRows, rows-b.done)); err != nil {
+			return err
+		}
+		b.server.faults.onRows(b.job, b.columns, b.chunk)
+		b.loader.load(b.chunk)
+		for i := range b.chunk {
+			b.write(&b.chunk[i])
+		}
+		b.done += len(b.chunk)
+	}
+	return nil
+}
+
+// read fills the chunk with the next n records. Their values share one string.
+func (b *batch) read(n int) error {
+	b.text, b.ends, b.rows, b.chunk = b.text[:0], b.ends[:0], b.rows[:0], b.chunk[:0]
+	for len(b.chunk) < n {
+		raw, err := b.reader.next()
+		if err != nil {
+			return err
+		}
+		raw, _ = b.dialect.cutEnd(raw, b.reader.atEnd())
+		if len(raw) == 0 {
+			continue
+		}
+		r := record{number: b.number}
+		b.number++
+		from := len(b.ends)
+		var quotes quoting
+		b.text, b.ends, quotes = split(b.text, b.ends, raw, b.dialect.delimiter)
+		switch {
+		case quotes != quotesFine:
+			r.err = errQuoteSpace()
+		case len(b.ends)-from != len(b.columns):
+			r.err = errColumnCount(len(b.columns), len(b.ends)-from)
+		}
+		b.rows = append(b.rows, from)
+		b.chunk = append(b.chunk, r)
+	}
+	all := cells(string(b.text), b.ends)
+	for i := range b.chunk {
+		if b.chunk[i].err == nil {
+			b.chunk[i].cells = all[b.rows[i] : b.rows[i]+len(b.columns)]
+		}
+	}
+	return nil
+}
+
+// write adds a row to the results.
+func (b *batch) write(r *record) {
+	out := &b.saved
+	if r.err != nil {
+		out = &b.refused
+		b.failures++
+	}
+	out.text = b.appendResult(out.text, r)
+	out.ends = append(out.ends, len(out.text))
+}
+
+// appendResult prints a row as results show it: all values quoted, numbers as
+// Java prints them.
+func (b *batch) appendResult(dst []byte, r *record) []byte {
+	dst = append(dst, '"')
+	switch {
+	case r.err == nil:
+		t := b.loader.table
+		dst = appendID(dst, t.object.KeyPrefix, int64(r.row)+1)
+		dst = append(dst, '"', b.dialect.delimiter, '"')
+		dst = append(dst, boolText(r.created)...)
+		dst = append(dst, '"')
+	default:
+		if at := b.loader.idAt; at >= 0 && r.cells != nil && b.loader.op != opInsert {
+			dst = append(dst, r.cells[at]...)
+		}
+		dst = append(dst, '"', b.dialect.delimiter)
+		dst = appendQuoted(dst, r.err.String())
+	}
+	for i := range b.columns {
+		dst = append(dst, b.dialect.delimiter)
+		dst = b.appendCell(dst, r, i)
+	}
+	return append(dst, b.dialect.lineEnd()...)
+}
+
+func (b *batch) appendCell(dst []byte, r *record, i int) []byte {
+	c := &b.columns[i]
+	if r.cells == nil || c.blank {
+		return append(dst, '"', '"')
+	}
+	cell := r.cells[i]
+	if c.parent == nil && c.field.kind == kindDouble && !b.loader.keepNumbers {
+		if v, ok := parseDouble(cell); ok {
+			dst = append(dst, '"')
+			dst = appendJavaDouble(dst, v)
+			return append(dst, '"')
+		}
+	}
+	return appendQuoted(dst, cell)
+}
+
+// report adds the batch's results and counts to the job, in one step for who
+// looks at it.
+func (b *batch) report(i int, took time.Duration) error {
+	j := b.job
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	random := j.random
+	if b.server.cfg.Modes.KeepOrder {
+		random = nil
+	}
+	if err := b.saved.appendTo(j.path(fileSuccessful), random); err != nil {
+		return err
+	}
+	if err := b.refused.appendTo(j.path(fileFailed), random); err != nil {
+		return err
+	}
+	j.saved += int64(len(b.saved.text))
+	j.refused += int64(len(b.refused.text))
+	j.spans[i].done = b.done
+	j.processed += int64(b.done)
+	j.failed += b.failures
+	j.apiTime += took
+	j.modified = b.server.clock.Now()
+	return nil
+}
+
+// appendTo writes the lines to the end of a file, shuffled.
+func (l *lines) appendTo(path string, random *rand.Rand) error {
+	if len(l.ends) == 0 {
+		return nil
+	}
+	out := l.text
+	if random != nil {
+		out = make([]byte, 0, len(l.text))
+		for _, k := range random.Perm(len(l.ends)) {
+			start := 0
+			if k > 0 {
+				start = l.ends[k-1]
+			}
+			out = append(out, l.text[start:l.ends[k]]...)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(out)
+	return errors.Join(err, f.Close())
+}
