@@ -63,9 +63,7 @@ func (s *Step) Compile() Projection {
 // cannot swallow what follows, and a place in it can be found again.
 func (p Projection) SQL(where string, limit int64) string {
 	var b strings.Builder
-	b.WriteString(p.Head())
-	b.WriteString(p.Query)
-	fmt.Fprintf(&b, "\n) AS %s", alias)
+	fmt.Fprintf(&b, "SELECT %s\nFROM (\n%s\n) AS %s", strings.Join(p.Select, ", "), p.Query, alias)
 	if where != "" {
 		b.WriteString("\nWHERE " + where)
 	}
@@ -80,9 +78,10 @@ func (p Projection) SQL(where string, limit int64) string {
 	return b.String()
 }
 
-// Head is what stands before the query in SQL.
-func (p Projection) Head() string {
-	return "SELECT " + strings.Join(p.Select, ", ") + "\nFROM (\n"
+// Only is SQL that selects nothing but the i-th expression, in no order: for
+// finding out which expression of several does not work.
+func (p Projection) Only(i int) string {
+	return fmt.Sprintf("SELECT %s\nFROM (\n%s\n) AS %s", p.Select[i], p.Query, alias)
 }
 
 // KeyExpr is the SQL of the i-th key column.

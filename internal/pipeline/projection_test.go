@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,5 +67,15 @@ ORDER BY source."account_id", source."the ""Id"""
 LIMIT 10`
 	if diff := cmp.Diff(wantSQL, got.SQL(got.KeyExpr(0)+" > $1", 10)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	p := mustParse(t, strings.Replace(step(), "Name: name", "Name: { sql: upper(name) }", 1))
+	c := p.Steps[0].Compile()
+	want := "SELECT (upper(name)\n)\nFROM (\nSELECT id, name FROM t\n) AS source"
+	if got := c.Only(c.Fields[0].Index); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
