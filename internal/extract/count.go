@@ -1,0 +1,17 @@
+package extract
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Count returns the number of rows of a user's query, which it runs.
+func Count(ctx context.Context, conn *pgx.Conn, sql string) (int64, error) {
+	var n int64
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM (\n"+sql+"\n) AS source").Scan(&n); err != nil {
+		return 0, fmt.Errorf("count the rows: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,204 @@
+package extract
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+)
+
+// The years that Salesforce stores (Salesforce Help, "Custom Field Types": dates
+// from 1700-01-01 to 4000-12-31).
+const (
+	minYear = 1700
+	maxYear = 4000
+)
+
+// Postgres counts days and microseconds from 2000-01-01; its infinities are the
+// ends of the range.
+const (
+	epochDays     = 10957 // from 1970-01-01 to 2000-01-01
+	microsPerDay  = 24 * 60 * 60 * 1_000_000
+	microsPerHour = 60 * 60 * 1_000_000
+)
+
+// appendDate appends a date as yyyy-MM-dd.
+func appendDate(dst, raw []byte) ([]byte, *reason) {
+	return dateAs(dst, raw, true)
+}
+
+// keyDate appends what Postgres reads back as the same date.
+func keyDate(dst, raw []byte) ([]byte, *reason) {
+	dst, _ = dateAs(dst, raw, false)
+	return dst, nil
+}
+
+func dateAs(dst, raw []byte, limited bool) ([]byte, *reason) {
+	if len(raw) != 4 {
+		return malformed(dst, codeInvalidDate, "date")
+	}
+	days := int32(binary.BigEndian.Uint32(raw))
+	if days == math.MaxInt32 || days == math.MinInt32 {
+		return infiniteDate(dst, days < 0)
+	}
+	year, month, day := civil(int64(days))
+	if limited && (year < minYear || year > maxYear) {
+		dst = appendYMD(dst, year, month, day)
+		return outOfRange(appendEra(dst, year))
+	}
+	return appendEra(appendYMD(dst, year, month, day), year), nil
+}
+
+// appendTimestamp appends a timestamp, taken as UTC if it has no time zone, as
+// yyyy-MM-ddTHH:mm:ssZ, with milliseconds when there are any. What is finer is cut
+// off, as Salesforce keeps no more.
+func appendTimestamp(dst, raw []byte) ([]byte, *reason) {
+	if len(raw) != 8 {
+		return malformed(dst, codeInvalidDate, "timestamp")
+	}
+	micros := int64(binary.BigEndian.Uint64(raw))
+	if micros == math.MaxInt64 || micros == math.MinInt64 {
+		return infiniteDate(dst, micros < 0)
+	}
+	days, rest := floorDays(micros)
+	year, month, day := civil(days)
+	if year < minYear || year > maxYear {
+		dst, _ = keyTimestamp(dst, raw)
+		return outOfRange(dst)
+	}
+	dst = append(appendYMD(dst, year, month, day), 'T')
+	dst = appendHMS(dst, rest)
+	if millis := rest / 1000 % 1000; millis != 0 {
+		dst = appendMillis(dst, millis)
+	}
+	return append(dst, 'Z'), nil
+}
+
+// keyTimestamp appends what Postgres reads back as the same instant: with its
+// microseconds, and with a zone, which a timestamp without one ignores.
+func keyTimestamp(dst, raw []byte) ([]byte, *reason) {
+	if len(raw) != 8 {
+		return malformed(dst, codeInvalidDate, "timestamp")
+	}
+	micros := int64(binary.BigEndian.Uint64(raw))
+	if micros == math.MaxInt64 || micros == math.MinInt64 {
+		dst, _ = infiniteDate(dst, micros < 0)
+		return dst, nil
+	}
+	days, rest := floorDays(micros)
+	year, month, day := civil(days)
+	dst = append(appendYMD(dst, year, month, day), ' ')
+	dst = appendMicros(appendHMS(dst, rest), rest%1_000_000)
+	return appendEra(append(dst, "+00"...), year), nil
+}
+
+// appendTime appends a time of day as HH:mm:ss.SSSZ, the form of Salesforce's time
+// fields.
+func appendTime(dst, raw []byte) ([]byte, *reason) {
+	if len(raw) != 8 {
+		return malformed(dst, codeInvalidTime, "time")
+	}
+	micros := int64(binary.BigEndian.Uint64(raw))
+	if micros >= microsPerDay {
+		return append(dst, "24:00:00"...), &reason{codeInvalidTime, "value is 24:00:00; Salesforce's times end at 23:59:59.999"}
+	}
+	return append(appendMillis(appendHMS(dst, micros), micros/1000%1000), 'Z'), nil
+}
+
+// keyTime appends what Postgres reads back as the same time.
+func keyTime(dst, raw []byte) ([]byte, *reason) {
+	if len(raw) != 8 {
+		return malformed(dst, codeInvalidTime, "time")
+	}
+	micros := int64(binary.BigEndian.Uint64(raw))
+	return appendMicros(appendHMS(dst, micros), micros%1_000_000), nil
+}
+
+func infiniteDate(dst []byte, negative bool) ([]byte, *reason) {
+	value := "infinity"
+	if negative {
+		value = "-infinity"
+	}
+	return append(dst, value...), &reason{codeInvalidDate, "value is " + value + ", which is no date in Salesforce"}
+}
+
+func outOfRange(dst []byte) ([]byte, *reason) {
+	return dst, &reason{codeInvalidDate, "Salesforce stores dates from 1700-01-01 to 4000-12-31 only"}
+}
+
+// floorDays splits microseconds into days and what is left of the last, also
+// before the epoch.
+func floorDays(micros int64) (days, rest int64) {
+	days, rest = micros/microsPerDay, micros%microsPerDay
+	if rest < 0 {
+		days, rest = days-1, rest+microsPerDay
+	}
+	return days, rest
+}
+
+// civil returns the date that is days after 2000-01-01 in the Gregorian calendar.
+// The algorithm is Howard Hinnant's civil_from_days: eras of 400 years that begin
+// in March, so that the leap day comes last.
+func civil(days int64) (year, month, day int64) {
+	days += epochDays + 719468 // since 0000-03-01
+	era := days / 146097
+	if days < 0 {
+		era = (days - 146096) / 146097
+	}
+	dayOfEra := days - era*146097
+	yearOfEra := (dayOfEra - dayOfEra/1460 + dayOfEra/36524 - dayOfEra/146096) / 365
+	dayOfYear := dayOfEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
+	shifted := (5*dayOfYear + 2) / 153
+	day = dayOfYear - (153*shifted+2)/5 + 1
+	month = shifted + 3
+	year = yearOfEra + era*400
+	if month > 12 {
+		month, year = month-12, year+1
+	}
+	return year, month, day
+}
+
+// appendYMD appends yyyy-MM-dd. The year 0 is 1 BC, as Postgres writes it.
+func appendYMD(dst []byte, year, month, day int64) []byte {
+	if year <= 0 {
+		year = 1 - year
+	}
+	if year < 10_000 {
+		dst = append(dst, '0'+byte(year/1000), '0'+byte(year/100%10), '0'+byte(year/10%10), '0'+byte(year%10))
+	} else {
+		dst = strconv.AppendInt(dst, year, 10)
+	}
+	return append(dst, '-', '0'+byte(month/10), '0'+byte(month%10), '-', '0'+byte(day/10), '0'+byte(day%10))
+}
+
+// appendEra appends what tells years before Christ.
+func appendEra(dst []byte, year int64) []byte {
+	if year <= 0 {
+		return append(dst, " BC"...)
+	}
+	return dst
+}
+
+// appendHMS appends HH:mm:ss of the microseconds since midnight.
+func appendHMS(dst []byte, micros int64) []byte {
+	h, m, s := micros/microsPerHour, micros/60_000_000%60, micros/1_000_000%60
+	return append(dst,
+		'0'+byte(h/10), '0'+byte(h%10), ':',
+		'0'+byte(m/10), '0'+byte(m%10), ':',
+		'0'+byte(s/10), '0'+byte(s%10))
+}
+
+func appendMillis(dst []byte, millis int64) []byte {
+	return append(dst, '.', '0'+byte(millis/100), '0'+byte(millis/10%10), '0'+byte(millis%10))
+}
+
+// appendMicros appends the fraction of a second in microseconds, if there is one.
+func appendMicros(dst []byte, micros int64) []byte {
+	if micros == 0 {
+		return dst
+	}
+	dst = append(dst, '.')
+	for unit := int64(100_000); unit > 0; unit /= 10 {
+		dst = append(dst, '0'+byte(micros/unit%10))
+	}
+	return dst
+}
