@@ -208,7 +208,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestAnUnknownTransportIsNotTrustedToHaveSentNothing(t *testing.T) {
 	t.Parallel()
 	for err, nothing := range map[error]bool{
-		errors.New("broken"):                                    false,
+		errors.New("broken"): false,
 		&net.OpError{Op: "dial", Err: errors.New("refused")}:    true,
 		&net.OpError{Op: "read", Err: errors.New("reset")}:      false,
 		&http.MaxBytesError{}:                                   false,

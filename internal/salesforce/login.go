@@ -64,14 +64,14 @@ func newFlow(cfg Config) (*flow, error) {
 func (f *flow) run(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
+	wire := &bound{ctx: ctx, base: f.base}
 	client := &http.Client{
-		// x/oauth2's jwt flow makes its request without a context; bound gives it this one.
-		Transport:     bound{ctx: ctx, base: f.base},
+		Transport:     wire,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	token, err := f.ask(context.WithValue(ctx, oauth2.HTTPClient, client))
 	if err != nil {
-		return nil, f.loginError(ctx, err)
+		return nil, f.loginError(ctx, wire.err, err)
 	}
 	s, err := f.session(token)
 	if err != nil {
@@ -98,14 +98,18 @@ func (f *flow) session(token *oauth2.Token) (*session, error) {
 	return s, err
 }
 
-// bound gives every request a context of its own.
+// bound gives the one request of a login its context, which x/oauth2's jwt flow lacks, and remembers why it got no
+// answer, of which that flow keeps only the text.
 type bound struct {
 	ctx  context.Context //nolint:containedctx // that is what it is for
 	base http.RoundTripper
+	err  error
 }
 
-func (b bound) RoundTrip(req *http.Request) (*http.Response, error) {
-	return b.base.RoundTrip(req.WithContext(b.ctx))
+func (b *bound) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.base.RoundTrip(req.WithContext(b.ctx))
+	b.err = err
+	return resp, err
 }
 
 // givenToken is the flow of a token that came from elsewhere, such as `sf org display`. It cannot be renewed.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -21,6 +20,8 @@ type LoginError struct {
 	Description string // the org's words
 	Hint        string // what to do about it; empty when unknown
 	Err         error  // the cause when the org did not say no, else nil
+
+	lost bool // no answer came
 }
 
 // Error says what the org answered, and what to do.
@@ -53,13 +54,10 @@ func (e *LoginError) Unwrap() error { return e.Err }
 // Retryable reports whether the same login may succeed later: the host could not be reached, or was overloaded.
 func (e *LoginError) Retryable() bool {
 	switch {
-	case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, errNotRenewable):
-		return false
+	case e.lost:
+		return !errors.Is(e.Err, context.Canceled)
 	case e.Code != "":
 		return e.Code == "server_error" || e.Code == "temporarily_unavailable" || strings.Contains(e.Description, "login rate exceeded")
-	case e.StatusCode == 0:
-		var host *url.Error
-		return errors.As(e.Err, &host) || errors.Is(e.Err, context.DeadlineExceeded)
 	}
 	return e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode == 420
 }
@@ -67,18 +65,23 @@ func (e *LoginError) Retryable() bool {
 // NothingAccepted is true: a request that needs a session is not acted on without one.
 func (e *LoginError) NothingAccepted() bool { return true }
 
-// loginError makes a *LoginError of what x/oauth2 returned. None of the secrets can be in it.
-func (f *flow) loginError(ctx context.Context, err error) error {
+// loginError makes a *LoginError of what x/oauth2 returned, or of why there was no answer. None of the secrets can be
+// in it.
+func (f *flow) loginError(ctx context.Context, lost, err error) error {
 	e := &LoginError{Flow: f.name, Host: f.login.Host}
 	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		e.Err, e.lost = fmt.Errorf("no answer within %v", f.timeout), true
+		return e
+	case lost != nil:
+		e.Err, e.lost = lost, true
+		return e
+	case errors.Is(err, errNotRenewable):
+		e.Err, e.Hint = err, "get a new one, for example with sf org display, or use a flow that can log in again"
+		return e
+	case !errors.As(err, &answer):
 		e.Err = f.scrubbed(err)
-		if ctx.Err() != nil {
-			e.Err = context.Cause(ctx)
-		}
-		if errors.Is(err, errNotRenewable) {
-			e.Err, e.Hint = errNotRenewable, "get a new one, for example with sf org display, or use a flow that can log in again"
-		}
 		return e
 	}
 	e.StatusCode = answer.Response.StatusCode
