@@ -29,7 +29,9 @@ func (s *stepRun) extract(ctx context.Context) error {
 		}
 	}
 	where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, after, nil, 1)
-	files := &files{step: s, first: seq + 1, low: after}
+	spec := s.plan.spec(where, args, limit)
+	spec.After, spec.FirstSeq = after, seq+1
+	files := &files{step: s}
 	defer files.abort()
 	files.recorded = func(ctx context.Context, seq int, sp state.Spooled) error {
 		c, err := s.lease.AddRange(ctx, s.step.ID, seq, sp, s.rejectedOf(ctx, &state.Chunk{Kind: state.ChunkRange}, sp))
@@ -41,7 +43,7 @@ func (s *stepRun) extract(ctx context.Context) error {
 		s.queue.put(c)
 		return nil
 	}
-	if err := s.stream(ctx, s.plan.spec(where, args, limit), files); err != nil {
+	if err := s.stream(ctx, spec, files); err != nil {
 		return err
 	}
 	s.log.Info("extraction done", zap.Int64("rows", s.progress.read.Load()), zap.Int("chunks", files.cut))
@@ -73,8 +75,6 @@ func (s *stepRun) stream(ctx context.Context, spec extract.Spec, files *files) e
 // files turns what the extraction cuts into chunk files and records each once it is durable.
 type files struct {
 	step     *stepRun
-	first    int // seq of the first chunk
-	low      []string
 	header   []byte
 	recorded func(ctx context.Context, seq int, sp state.Spooled) error
 
@@ -83,8 +83,8 @@ type files struct {
 	writer *spool.Writer
 }
 
-func (f *files) begin(ctx context.Context, _ int) (extract.Writer, error) {
-	f.name = spool.Name(f.step.lease.RunID(), f.step.step.Name, f.first+f.cut)
+func (f *files) begin(ctx context.Context, seq int) (extract.Writer, error) {
+	f.name = spool.Name(f.step.lease.RunID(), f.step.step.Name, seq)
 	var err error
 	// A full spool empties only when chunks are sent, so they must not be held back any longer.
 	f.writer, err = f.step.cfg.Spool.Create(ctx, f.name, f.header, f.step.queue.release)
@@ -106,12 +106,9 @@ func (f *files) end(ctx context.Context, c extract.Chunk) error {
 	sp := state.Spooled{
 		File: f.name, Low: c.Low, High: c.High, RowsSent: info.Rows, Rejected: info.Rejected, Bytes: info.Bytes, CRC32C: info.CRC32C,
 	}
-	if sp.Low == nil {
-		sp.Low = f.low
-	}
 	record, cancel := shield(ctx)
 	defer cancel()
-	if err := f.recorded(record, f.first+f.cut, sp); err != nil {
+	if err := f.recorded(record, c.Seq, sp); err != nil {
 		return errors.Join(err, f.step.cfg.Spool.Remove(f.name))
 	}
 	f.cut++

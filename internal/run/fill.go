@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -62,8 +63,8 @@ var errOneChunk = errors.New("the rows do not fit into one chunk")
 // by now, they stay one chunk; only the size that Salesforce takes bounds it.
 func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args []any) error {
 	spec := s.plan.spec(where, args, 0)
-	spec.MaxRows = int64(1) << 40
-	files := &files{step: s, first: c.Seq, low: c.KeyLow}
+	spec.MaxRows, spec.FirstSeq = math.MaxInt64, c.Seq
+	files := &files{step: s}
 	defer files.abort()
 	var spooled *state.Spooled
 	files.recorded = func(_ context.Context, _ int, sp state.Spooled) error {

@@ -59,7 +59,7 @@ func Summarize(ctx context.Context, store *state.Store, failures *reconcile.Stor
 		step.Chunks++
 		if c.JobID != "" {
 			step.Jobs += 1 + len(c.Replaced)
-			step.Batches += (c.RowsSent + batchRows - 1) / batchRows
+			step.Batches += ceilDiv(c.RowsSent, batchRows)
 		}
 	}
 	unresolved := []reconcile.Status{reconcile.StatusOpen, reconcile.StatusRetrying, reconcile.StatusIgnored}

@@ -1,0 +1,155 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"bulkhead/internal/extract"
+	"bulkhead/internal/preflight"
+	"bulkhead/internal/salesforce"
+)
+
+// callsPerJob is what a job usually costs in API calls: to create, upload and close it, about ten
+// looks at its progress, and a download of what failed.
+const callsPerJob = 14
+
+// sampleRows is how many rows of a step are encoded, and thrown away, to learn how big they are.
+const sampleRows = 10_000
+
+// Plan is what a run would do, and what it would cost.
+type Plan struct {
+	Pipeline string                      `json:"pipeline"`
+	Findings []preflight.Finding         `json:"findings"`
+	Steps    []PlanStep                  `json:"steps"`
+	Jobs     int64                       `json:"jobs"`
+	Batches  int64                       `json:"bulk_batches"`
+	APICalls int64                       `json:"api_calls"`
+	Limits   map[string]salesforce.Limit `json:"limits"` // what the org has left
+}
+
+// PlanStep is what a run would do in one step.
+type PlanStep struct {
+	Name        string      `json:"step"`
+	Object      string      `json:"object"`
+	Operation   string      `json:"operation"`
+	SQL         string      `json:"sql"`
+	Rows        int64       `json:"rows"`
+	BytesPerRow int64       `json:"bytes_per_row"` // of the CSV, by a sample
+	Chunks      int64       `json:"chunks"`        // each one job
+	Batches     int64       `json:"bulk_batches"`
+	APICalls    int64       `json:"api_calls"`
+	Fields      []PlanField `json:"fields"`
+}
+
+// PlanField is one field of the mapping.
+type PlanField struct {
+	Target         string `json:"target"`
+	SalesforceType string `json:"salesforce_type"`
+	Source         string `json:"source"`
+	SourceType     string `json:"source_type"`
+}
+
+// PlanOptions narrow a plan.
+type PlanOptions struct {
+	Step  string
+	Limit int64
+}
+
+// Plan checks the pipeline against the source and the org, and counts what a run would load and cost.
+// It reads the source and sends nothing. Findings that would keep a run from starting are in the plan
+// and are no error of the call.
+func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
+	steps, err := e.steps(Options{Step: options.Step})
+	if err != nil {
+		return nil, err
+	}
+	report, err := e.Check(ctx, steps)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{Pipeline: e.pipeline.Name, Findings: report.Findings}
+	if plan.Limits, err = e.cfg.Org.Limits(ctx); err != nil {
+		return nil, err
+	}
+	if report.Err() != nil {
+		return plan, nil
+	}
+	for _, step := range report.Steps {
+		planned, err := e.planStep(ctx, newStepPlan(step), options.Limit)
+		if err != nil {
+			return nil, fmt.Errorf("step %q: %w", step.Step.Name, err)
+		}
+		plan.Steps = append(plan.Steps, planned)
+		plan.Jobs += planned.Chunks
+		plan.Batches += planned.Batches
+		plan.APICalls += planned.APICalls
+	}
+	return plan, nil
+}
+
+func (e *Engine) planStep(ctx context.Context, plan *stepPlan, limit int64) (PlanStep, error) {
+	step := plan.Step
+	out := PlanStep{
+		Name: step.Name, Object: plan.Object.Name, Operation: string(step.Operation), SQL: plan.projection.SQL("", limit),
+	}
+	for _, column := range plan.Columns {
+		out.Fields = append(out.Fields, PlanField{
+			Target: column.Target, SalesforceType: column.SalesforceType, Source: column.Source, SourceType: column.SourceType,
+		})
+	}
+	conn, err := e.connect(ctx)
+	if err != nil {
+		return PlanStep{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if out.Rows, err = extract.Count(ctx, conn, step.Query); err != nil {
+		return PlanStep{}, err
+	}
+	if limit > 0 {
+		out.Rows = min(out.Rows, limit)
+	}
+	tx, err := extract.Begin(ctx, conn)
+	if err != nil {
+		return PlanStep{}, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	query, err := extract.Prepare(ctx, tx, plan.spec("", nil, sampleRows))
+	if err != nil {
+		return PlanStep{}, err
+	}
+	var sample sampler
+	if err := query.Stream(ctx, sample.begin, sample.end); err != nil {
+		return PlanStep{}, err
+	}
+	out.estimate(sample, step.Chunk.Rows, step.Chunk.Bytes)
+	return out, nil
+}
+
+// estimate fills in what follows from the rows and their size.
+func (p *PlanStep) estimate(sample sampler, maxRows, maxBytes int64) {
+	if p.Rows == 0 || sample.rows == 0 {
+		return
+	}
+	p.BytesPerRow = sample.bytes / sample.rows
+	perChunk := min(maxRows, max(1, maxBytes/max(1, p.BytesPerRow)))
+	p.Chunks = (p.Rows + perChunk - 1) / perChunk
+	full := p.Rows / perChunk
+	p.Batches = full*ceilDiv(perChunk, batchRows) + ceilDiv(p.Rows-full*perChunk, batchRows)
+	p.APICalls = p.Chunks * callsPerJob
+}
+
+func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
+
+// sampler measures records and keeps none.
+type sampler struct{ rows, bytes int64 }
+
+func (s *sampler) begin(context.Context, int) (extract.Writer, error) { return s, nil }
+func (s *sampler) end(context.Context, extract.Chunk) error           { return nil }
+
+func (s *sampler) Append(_, record []byte) error {
+	s.rows++
+	s.bytes += int64(len(record))
+	return nil
+}
+
+func (s *sampler) Reject(string, string, string, string, []byte) error { return nil }
