@@ -88,7 +88,7 @@ func copyLines(ctx context.Context, tx pgx.Tx, in io.Reader, raw bool, problems 
 		}
 	}()
 	n := int64(0)
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"etl_import"}, []string{"line", "row_id", "payload"}, pgx.CopyFromFunc(func() ([]any, error) {
+	err := copyRows(ctx, tx, "etl_import", []string{"line", "row_id", "payload"}, func() ([]any, error) {
 		for line := range lines {
 			n++
 			// The first line is the header; a value with a line break makes later numbers count records.
@@ -98,7 +98,7 @@ func copyLines(ctx context.Context, tx pgx.Tx, in io.Reader, raw bool, problems 
 			}
 		}
 		return nil, <-parsed
-	}))
+	})
 	if err != nil {
 		return n, fmt.Errorf("read the CSV: %w", err)
 	}

@@ -120,15 +120,14 @@ func (s *settler) copyLoaded(ctx context.Context, tx pgx.Tx) error {
 	}
 	defer done()
 	values := make([]any, 1)
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{"etl_loaded"}, []string{"source_key"}, pgx.CopyFromFunc(func() ([]any, error) {
+	return copyRows(ctx, tx, "etl_loaded", []string{"source_key"}, func() ([]any, error) {
 		key, ok, err := keys()
 		if err != nil || !ok {
 			return nil, err
 		}
 		values[0] = key
 		return values, nil
-	}))
-	return err
+	})
 }
 
 // loadedKeys iterates over the keys of the records that no failed or unprocessed result took.

@@ -77,14 +77,28 @@ func (s *settler) copyIn(ctx context.Context, tx pgx.Tx, source rowSource) error
 	}
 	columns := stageColumns()
 	values := make([]any, len(columns))
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"etl_stage"}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+	return copyRows(ctx, tx, "etl_stage", columns, func() ([]any, error) {
 		row, ok, err := source.next()
 		if err != nil || !ok {
 			return nil, err
 		}
 		s.count(row)
 		return s.values(values, row)
+	})
+}
+
+// copyRows copies what next yields, until it yields nothing, into a temporary table. An error of next
+// comes back as it is: Postgres would turn it into text.
+func copyRows(ctx context.Context, tx pgx.Tx, table string, columns []string, next func() ([]any, error)) error {
+	var cause error
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+		var row []any
+		row, cause = next()
+		return row, cause
 	}))
+	if cause != nil {
+		return cause
+	}
 	return err
 }
 
