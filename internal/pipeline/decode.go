@@ -102,7 +102,7 @@ func (d *decoder) step(v yamlfile.Value) (*Step, []yamlfile.Value) {
 	externalID := m.Get("external_id")
 	s.ExternalID, s.ExternalIDPos = d.objectName(externalID), externalID.Pos()
 	s.query = m.Require("query", "the SELECT that reads the rows from Postgres")
-	s.Query, s.QueryPos = s.query.NonEmpty(), s.query.TextAt(1, 1)
+	s.Query, s.QueryPos = query(s.query), s.query.TextAt(1, 1)
 	key := m.Require("key", "the column of the query, or the list of columns, that tells one row from another, such as id")
 	s.Key, s.KeyPos = d.key(key), key.Pos()
 	changes := m.Get("changes")
@@ -159,6 +159,17 @@ func (d *decoder) key(v yamlfile.Value) []string {
 		columns = append(columns, column)
 	}
 	return columns
+}
+
+// query decodes a query, without the semicolons that people end one with: it
+// becomes a part of a larger one.
+func query(v yamlfile.Value) string {
+	text := v.NonEmpty()
+	trimmed := strings.TrimRight(text, "; \t\r\n")
+	if text != "" && trimmed == "" {
+		v.Problem("is empty: write the SELECT that reads the rows")
+	}
+	return trimmed
 }
 
 // nulls decodes what a NULL does, and what an empty text does, which is the

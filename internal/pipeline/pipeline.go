@@ -87,8 +87,8 @@ type Step struct {
 	Needs      []string // names of the steps that come first
 	Object     string   // API name
 	Operation  Operation
-	ExternalID string // upsert: the field that tells whether a record exists
-	Query      string
+	ExternalID string     // upsert: the field that tells whether a record exists
+	Query      string     // without a semicolon at its end
 	Key        []string   // columns of the query: unique, not null, and the order of the rows
 	Changes    *Changes   // nil: every row, every time
 	Nulls      NullPolicy // what a NULL does

@@ -63,7 +63,7 @@ func TestLoadDesign(t *testing.T) {
 		Schedule: &pipeline.Schedule{Cron: "0 2 * * *", Timezone: "Asia/Kolkata", Overlap: pipeline.OverlapSkip, Location: kolkata},
 		Steps: []*pipeline.Step{{
 			Name: "accounts", Object: "Account", Operation: pipeline.Upsert, ExternalID: "Legacy_Id__c",
-			Query: "SELECT id, name, website, revenue_cents, segment, updated_at FROM customers\n",
+			Query: "SELECT id, name, website, revenue_cents, segment, updated_at FROM customers",
 			Key:   []string{"id"}, Changes: &pipeline.Changes{By: "updated_at", Overlap: 10 * time.Minute},
 			Nulls: pipeline.NullsClear, Empty: pipeline.NullsClear,
 			Fields: []pipeline.Field{

@@ -11,7 +11,7 @@ const alias = "source"
 // Projection is the SQL that the rows of a step are read with. Each distinct
 // expression is selected once; keys and fields refer to it by index.
 type Projection struct {
-	Query    string   // the user's query, without a semicolon at its end
+	Query    string   // the user's query
 	Select   []string // SQL expressions: first the key columns, then the fields
 	Key      []int    // indexes into Select
 	KeyNames []string // columns of the query
@@ -28,7 +28,7 @@ type ProjectedField struct {
 
 // Compile turns the mapping of a step into a projection.
 func (s *Step) Compile() Projection {
-	p := Projection{Query: trimQuery(s.Query), KeyNames: s.Key}
+	p := Projection{Query: s.Query, KeyNames: s.Key}
 	index := map[string]int{}
 	pick := func(expression string) int {
 		i, known := index[expression]
@@ -98,10 +98,4 @@ func columnOf(name string) string {
 // line, so that a comment in it cannot swallow the bracket.
 func expressionOf(sql string) string {
 	return "(" + strings.TrimSpace(sql) + "\n)"
-}
-
-// trimQuery drops the semicolons that people end a query with: it becomes a
-// part of a larger one.
-func trimQuery(query string) string {
-	return strings.TrimRight(query, "; \t\r\n")
 }

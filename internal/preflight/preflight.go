@@ -1,7 +1,7 @@
 // Package preflight checks a pipeline against the database it reads and the
 // org it loads into, before anything is sent: whether the query works and has
-// the columns that are mapped, whether the object has the fields and lets our
-// user write them, and what is certain to fail. It finds everything in one
+// the columns that are mapped, whether the object has the fields and lets the
+// integration user write them, and what is certain to fail. It finds everything in one
 // pass. It must never change anything, neither here nor there, and never
 // refuse what would have worked.
 package preflight
@@ -97,7 +97,7 @@ func (c *checker) step(ctx context.Context, step *pipeline.Step) (*StepPlan, err
 	s := &stepCheck{checker: c, step: step, projection: step.Compile()}
 	s.plan = &StepPlan{Step: step, SQL: s.projection.SQL("", 0), Columns: make([]ColumnPlan, len(step.Fields))}
 	for i, f := range step.Fields {
-		s.plan.Columns[i] = ColumnPlan{Target: f.Target, From: from(f)}
+		s.plan.Columns[i] = ColumnPlan{Target: f.Target, From: sourceOf(f)}
 	}
 	if err := s.checkObject(ctx); err != nil {
 		return nil, err
@@ -135,8 +135,8 @@ func (s *stepCheck) add(severity Severity, at pipeline.Pos, field, message, fix 
 	})
 }
 
-// from is where a field's value comes from, in the words of the file.
-func from(f pipeline.Field) string {
+// sourceOf is where a field's value comes from, in the words of the file.
+func sourceOf(f pipeline.Field) string {
 	switch {
 	case f.Null:
 		return "null"
