@@ -71,7 +71,7 @@ func (c *Client) attempt(ctx context.Context, call call, ev *Event, read func(*h
 		return &NetError{Request: call.request(ev.Attempt), Err: context.Cause(ctx)}
 	}
 	dog.arm("answer", c.cfg.AnswerTimeout)
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // judge closes it, or hands it to the caller
 	dog.answer()
 	if err != nil {
 		defer cancel(nil)
@@ -185,7 +185,7 @@ func (d *departure) possible(err error) bool {
 	}
 	// A round tripper that is not net/http's has taken part, or none at all.
 	var dial *net.OpError
-	return !(errors.As(err, &dial) && dial.Op == "dial")
+	return !errors.As(err, &dial) || dial.Op != "dial"
 }
 
 // causeOf returns why a request ended: our own timeout, the caller's context or the network, without the URL that

@@ -50,7 +50,10 @@ func TestJobsFollowsThePages(t *testing.T) {
 func TestJobsStopsWhenTheCallerDoes(t *testing.T) {
 	t.Parallel()
 	c, srv := serve(t, reply(200, page(false, "/x?queryLocator=2", "750a", "750b")))
-	for range c.Jobs(t.Context(), bulkv2.ListOptions{JobType: "*"}) {
+	for _, err := range c.Jobs(t.Context(), bulkv2.ListOptions{JobType: "*"}) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if diff := cmp.Diff([]string{"GET ingest"}, srv.seen()); diff != "" {

@@ -17,27 +17,25 @@ import (
 // TestRepeatsWait measures the time between attempts; half is what the random source always returns.
 func TestRepeatsWait(t *testing.T) {
 	t.Parallel()
-	unavailable := func(header ...string) func() *http.Response {
-		return func() *http.Response { return answer(503, "", header...) }
-	}
-	limited := func() *http.Response { return answer(403, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"x"}]`) }
+	header := func(retryAfter string) func() string { return func() string { return retryAfter } }
+	inTenSeconds := func() string { return time.Now().Add(10 * time.Second).UTC().Format(http.TimeFormat) }
+	const limited = `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"x"}]`
 	s, ms := time.Second, time.Millisecond
 	for _, tt := range []struct {
-		name   string
-		answer func() *http.Response
-		waits  []time.Duration
+		name       string
+		body       string
+		retryAfter func() string
+		waits      []time.Duration
 	}{
-		{"twice as long each time, up to the cap", unavailable(), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
-		{"longer when a limit is reached", limited, []time.Duration{22500 * ms, 45 * s, 90 * s, 180 * s, 225 * s}},
-		{"as long as the org asks", unavailable("Retry-After", "7"), []time.Duration{7250 * ms, 7500 * ms, 8 * s, 9 * s, 9500 * ms}},
-		{"not longer than the bound", unavailable("Retry-After", "86400"), []time.Duration{60250 * ms, 60500 * ms, 61 * s, 62 * s, 62500 * ms}},
-		{"a date in the past counts for nothing", unavailable("Retry-After", "Fri, 01 Jan 1999 15:04:05 GMT"), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
-		{"nonsense counts for nothing", unavailable("Retry-After", "soon"), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
-		{"a negative time counts for nothing", unavailable("Retry-After", "-5"), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
+		{"twice as long each time, up to the cap", "", header(""), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
+		{"longer when a limit is reached", limited, header(""), []time.Duration{22500 * ms, 45 * s, 90 * s, 180 * s, 225 * s}},
+		{"as long as the org asks", "", header("7"), []time.Duration{7250 * ms, 7500 * ms, 8 * s, 9 * s, 9500 * ms}},
+		{"not longer than the bound", "", header("86400"), []time.Duration{60250 * ms, 60500 * ms, 61 * s, 62 * s, 62500 * ms}},
+		{"a date in the past counts for nothing", "", header("Fri, 01 Jan 1999 15:04:05 GMT"), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
+		{"nonsense counts for nothing", "", header("soon"), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
+		{"a negative time counts for nothing", "", header("-5"), []time.Duration{250 * ms, 500 * ms, 1 * s, 2 * s, 2500 * ms}},
 		// The date has whole seconds, the attempts come in between.
-		{"until the date that the org names", func() *http.Response {
-			return answer(429, "", "Retry-After", time.Now().Add(10*time.Second).UTC().Format(http.TimeFormat))
-		}, []time.Duration{10250 * ms, 10250 * ms, 10500 * ms, 12 * s, 12500 * ms}},
+		{"until the date that the org names", "", inTenSeconds, []time.Duration{10250 * ms, 10250 * ms, 10500 * ms, 12 * s, 12500 * ms}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +47,7 @@ func TestRepeatsWait(t *testing.T) {
 					Retry: bulkv2.RetryConfig{MaxTries: 6, Cap: 5 * s, LimitBase: 30 * s, LimitCap: 300 * s, MaxRetryAfter: 60 * s, Rand: func() float64 { return 0.5 }},
 					HTTP: &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 						at = append(at, time.Now())
-						return tt.answer(), nil
+						return answer(429, tt.body, "Retry-After", tt.retryAfter()), nil
 					})},
 				})
 				_, err := c.Info(t.Context(), jobID)
@@ -204,7 +202,7 @@ func TestASlowReaderIsNotTakenForASilentOrg(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer res.Close()
-		time.Sleep(time.Hour) // in the bubble's own time
+		<-time.After(time.Hour) // in the bubble's own time
 		if !res.Next() || res.Next() || res.Err() != nil {
 			t.Errorf("after an hour's rest: %v", res.Err())
 		}

@@ -104,7 +104,8 @@ func TestQueryFollowsThePages(t *testing.T) {
 	}
 	want := []salesforce.Record{
 		{"Id": "001a", "Amount": json.Number("9007199254740993"), "Owner": salesforce.Record{"Name": "Ada"}},
-		{"Id": "001b", "Owner": nil}, {"Id": "001c"},
+		{"Id": "001b", "Owner": nil},
+		{"Id": "001c"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)

@@ -58,7 +58,7 @@ func (s *sessions) get(ctx context.Context, generation int64) (*session, error) 
 		return s.lastResort(generation, s.failure)
 	}
 	if s.renewal == nil {
-		s.begin()
+		s.begin() //nolint:contextcheck // a login outlives the request that first needs it, see begin
 	}
 	r := s.renewal
 	r.waiters++
