@@ -146,16 +146,16 @@ func (b *batch) write(r *record) {
 // Java prints them.
 func (b *batch) appendResult(dst []byte, r *record) []byte {
 	dst = append(dst, '"')
-	switch {
-	case r.err == nil:
-		t := b.loader.table
-		dst = appendID(dst, t.object.KeyPrefix, int64(r.row)+1)
+	if r.err == nil {
+		dst = appendID(dst, b.loader.table.object.KeyPrefix, int64(r.row)+1)
 		dst = append(dst, '"', b.dialect.delimiter, '"')
 		dst = append(dst, boolText(r.created)...)
 		dst = append(dst, '"')
-	default:
+	} else {
 		if at := b.loader.idAt; at >= 0 && r.cells != nil && b.loader.op != opInsert {
-			dst = append(dst, r.cells[at]...)
+			if id, ok := canonicalID(r.cells[at]); ok {
+				dst = append(dst, id...)
+			}
 		}
 		dst = append(dst, '"', b.dialect.delimiter)
 		dst = appendQuoted(dst, r.err.String())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 )
 
 // csvReader cuts a CSV into records without copying them. It knows only what
@@ -142,13 +143,9 @@ func split(text []byte, ends []int, record []byte, delimiter byte) ([]byte, []in
 // followed it.
 func splitValue(text, record []byte, delimiter byte) (out, rest []byte, more bool, fault quoting) {
 	if len(record) == 0 || record[0] != '"' {
-		value, rest, more := bytes.Cut(record, []byte{delimiter})
-		switch trimmed := bytes.TrimLeft(value, " \t"); {
-		case bytes.IndexByte(value, '"') < 0:
-		case len(trimmed) < len(value) && trimmed[0] == '"':
-			fault = quotesSpaced
-		default:
-			fault = quotesBroken
+		value, rest, more := cutByte(record, delimiter)
+		if bytes.IndexByte(value, '"') >= 0 {
+			fault = bareQuote(value)
 		}
 		return append(text, value...), rest, more, fault
 	}
@@ -173,7 +170,7 @@ func splitValue(text, record []byte, delimiter byte) (out, rest []byte, more boo
 		return text, record[1:], true, quotesFine
 	}
 	// Something stands between the closing quote and the delimiter.
-	junk, rest, more := bytes.Cut(record, []byte{delimiter})
+	junk, rest, more := cutByte(record, delimiter)
 	fault = quotesBroken
 	if len(bytes.Trim(junk, " \t")) == 0 {
 		fault = quotesSpaced
@@ -181,11 +178,26 @@ func splitValue(text, record []byte, delimiter byte) (out, rest []byte, more boo
 	return text, rest, more, fault
 }
 
+// bareQuote judges a value with a quote in it that does not begin with one.
+func bareQuote(value []byte) quoting {
+	if trimmed := bytes.TrimLeft(value, " \t"); len(trimmed) < len(value) && trimmed[0] == '"' {
+		return quotesSpaced
+	}
+	return quotesBroken
+}
+
+func cutByte(s []byte, at byte) (before, after []byte, found bool) {
+	if i := bytes.IndexByte(s, at); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, nil, false
+}
+
 // appendQuoted appends a value the way results print every value.
 func appendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for {
-		i := indexQuote(s)
+		i := strings.IndexByte(s, '"')
 		if i < 0 {
 			dst = append(dst, s...)
 			return append(dst, '"')
@@ -194,13 +206,4 @@ func appendQuoted(dst []byte, s string) []byte {
 		dst = append(dst, '"')
 		s = s[i+1:]
 	}
-}
-
-func indexQuote(s string) int {
-	for i := range len(s) {
-		if s[i] == '"' {
-			return i
-		}
-	}
-	return -1
 }

@@ -101,7 +101,7 @@ func (d *draft) pack() string {
 // first, since Salesforce meets them before it saves anything.
 func (l *loader) fill(r *record, at int, n int32) *rowError {
 	relation := 0
-	related := l.parentsOf(at)
+	related := l.parents[at*l.related:]
 	for c := range l.columns {
 		col := &l.columns[c]
 		parent := int32(parentNotGiven)
@@ -120,17 +120,6 @@ func (l *loader) fill(r *record, at int, n int32) *rowError {
 		return errNotWritable(l.draft.readers)
 	}
 	return nil
-}
-
-// parentsOf is the part of parents that belongs to a row of the chunk.
-func (l *loader) parentsOf(at int) []int32 {
-	per := 0
-	for i := range l.columns {
-		if l.columns[i].parent != nil {
-			per++
-		}
-	}
-	return l.parents[at*per : at*per+per]
 }
 
 func (l *loader) fillCell(cell string, at int, parent, n int32) *rowError {

@@ -242,7 +242,7 @@ func (s *faultSet) onRequest(r *http.Request) (Fault, bool) {
 
 func (s *faultSet) onJob(j *job, done int, doings ...FaultDo) (Fault, bool) {
 	return s.strike(func(f *Fault) bool {
-		return f.On == OnJob && f.Batches <= done && slices.Contains(doings, f.Do) && f.concerns(j)
+		return f.On == OnJob && f.Batches <= done && slices.Contains(doings, f.Do) && !j.struck[f.ID] && f.concerns(j)
 	})
 }
 

@@ -19,7 +19,9 @@ func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f Fault) {
 		panic(http.ErrAbortHandler)
 	case DoCutBody:
 		s.serve(&cutWriter{ResponseWriter: w, left: f.After, abort: true}, r)
-		panic(http.ErrAbortHandler) // the body was shorter than that
+		// The body was shorter than that: what there is leaves, its end does not.
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
 	case DoTruncate:
 		r.Header.Del("Accept-Encoding") // half a gzip stream is another fault
 		s.serve(&cutWriter{ResponseWriter: w, left: f.After}, r)

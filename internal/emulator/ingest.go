@@ -92,7 +92,7 @@ func (s *Server) newJob(c *call, body io.Reader) (*job, error) {
 	}
 	j := &job{
 		spec: spec, version: c.version, user: c.user, created: s.clock.Now(),
-		state: stateOpen, finished: make(chan struct{}), lag: map[string]int{},
+		state: stateOpen, finished: make(chan struct{}), lag: map[string]int{}, struck: map[string]bool{},
 	}
 	j.modified = j.created
 	if err := s.checkSpec(c, j); err != nil {
@@ -307,8 +307,9 @@ func (j *job) mayUpload(mode SecondPut) error {
 	return nil
 }
 
-// severalContents is Salesforce's message, misspelt as it is.
+// severalContents is Salesforce's message, word for word.
 func (j *job) severalContents() string {
+	//nolint:misspell // Salesforce's own spelling
 	return "Found multipe contents for job: <" + j.id[:idShort] + ">, please 'Close' / 'Abort' / 'Delete' the current Job " +
 		"then create a new Job and make sure you only do 'PUT' once on a given Job."
 }

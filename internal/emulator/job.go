@@ -55,6 +55,7 @@ type job struct {
 	dir      string
 	random   *rand.Rand // for the order of results
 	finished chan struct{}
+	struck   map[string]bool    // faults that the processing has met
 	cancel   context.CancelFunc // of the processing; set when it starts
 
 	mu        sync.Mutex
@@ -133,6 +134,7 @@ type jobs struct {
 	seed int64
 	next int64
 	byID map[string]*job
+	aged time.Time // when the jobs were last looked over
 }
 
 func newJobs(seed int64) *jobs { return &jobs{seed: seed, byID: map[string]*job{}} }
@@ -185,6 +187,17 @@ func (js *jobs) all() []*job {
 	scatter := func(j *job) uint64 { return uint64(j.number) * 0x9e3779b97f4a7c15 }
 	slices.SortFunc(list, func(a, b *job) int { return cmp.Compare(scatter(a), scatter(b)) })
 	return list
+}
+
+// due reports whether it is time to look for jobs that are too old.
+func (js *jobs) due(now time.Time) bool {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	if now.Sub(js.aged) < time.Second {
+		return false
+	}
+	js.aged = now
+	return true
 }
 
 // drop removes all jobs once nothing works on them.

@@ -100,6 +100,9 @@ func (j *job) lagging(what string) bool {
 // expireJobs ages the jobs: those too long Open end, those of last week go.
 func (s *Server) expireJobs(ctx context.Context, o *org) error {
 	now := s.clock.Now()
+	if !o.jobs.due(now) {
+		return nil
+	}
 	for _, j := range o.jobs.all() {
 		j.mu.Lock()
 		age := now.Sub(j.created)

@@ -22,6 +22,7 @@ type loader struct {
 
 	draft   draft
 	parents []int32        // of the chunk's relationship columns, row by row
+	related int            // how many columns those are
 	keys    map[string]int // keys of the chunk, and how often they came
 }
 
@@ -49,6 +50,9 @@ func newLoader(s *store, t *table, op operation, key *field, columns []column) *
 		}
 		if c.parent == nil && c.field == key {
 			l.keyAt = i
+		}
+		if c.parent != nil {
+			l.related++
 		}
 	}
 	l.draft = newDraft(t.object)

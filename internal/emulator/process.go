@@ -262,6 +262,7 @@ func (s *Server) jobFault(ctx context.Context, j *job, done int, running *sync.W
 	if !ok {
 		return nil
 	}
+	j.struck[f.ID] = true
 	running.Wait()
 	switch f.Do {
 	case DoJobFail:

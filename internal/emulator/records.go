@@ -205,8 +205,10 @@ func (c *call) readRecord(o *object, op operation, key *field, at string) (recor
 	f, _ := o.field(name)
 	for _, col := range columns {
 		if col.field == f && col.parent == nil {
-			return row, nil, &apiError{status: http.StatusBadRequest, code: "INVALID_FIELD", fields: []string{f.Name},
-				message: "The " + f.Name + " field should not be specified in the sobject data."}
+			return row, nil, &apiError{
+				status: http.StatusBadRequest, code: "INVALID_FIELD", fields: []string{f.Name},
+				message: "The " + f.Name + " field should not be specified in the sobject data.",
+			}
 		}
 	}
 	return record{cells: append(row.cells, at)}, append(columns, column{header: name, field: f}), nil

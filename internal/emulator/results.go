@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -123,6 +124,8 @@ func (p *printer) print(r *csvReader, part span) error {
 		if n++; n <= part.done {
 			continue
 		}
+		// The job may have failed for the wrong line ends.
+		record = bytes.TrimSuffix(record, []byte{'\r'})
 		if err := p.printRecord(record); err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case path == "services/data":
 		answerJSON(w, r, http.StatusOK, versions())
 	case len(parts) >= 3 && parts[0] == "services" && parts[1] == "data":
-		s.serveAPI(w, r, parts[2], parts[3:])
+		s.serveAPI(w, r, parts[2], parts[3:]) //nolint:contextcheck // a job outlives the request that closes it
 	default:
 		http.NotFound(w, r)
 	}

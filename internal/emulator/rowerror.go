@@ -61,8 +61,10 @@ func errBothReferences(f *field, value, id string) *rowError {
 
 func errMissing(fields []*field) *rowError {
 	names := fieldNames(fields)
-	return &rowError{code: "REQUIRED_FIELD_MISSING", fields: names,
-		message: "Required fields are missing: [" + strings.Join(names, ", ") + "]"}
+	return &rowError{
+		code: "REQUIRED_FIELD_MISSING", fields: names,
+		message: "Required fields are missing: [" + strings.Join(names, ", ") + "]",
+	}
 }
 
 func errNotWritable(fields []*field) *rowError {
@@ -81,28 +83,38 @@ func errReparent(f *field, id string) *rowError {
 }
 
 func errTooLong(f *field, value string) *rowError {
-	return &rowError{code: "STRING_TOO_LONG", fields: []string{f.Name},
-		message: fmt.Sprintf("%s: data value too large: %s (max length=%d)", f.Label, value, f.Length)}
+	return &rowError{
+		code: "STRING_TOO_LONG", fields: []string{f.Name},
+		message: fmt.Sprintf("%s: data value too large: %s (max length=%d)", f.Label, value, f.Length),
+	}
 }
 
 func errPicklist(f *field, value string) *rowError {
-	return &rowError{code: "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", fields: []string{f.Name},
-		message: fmt.Sprintf("%s: bad value for restricted picklist field: %s", f.Label, value)}
+	return &rowError{
+		code: "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", fields: []string{f.Name},
+		message: fmt.Sprintf("%s: bad value for restricted picklist field: %s", f.Label, value),
+	}
 }
 
 func errEmail(f *field, value string) *rowError {
-	return &rowError{code: "INVALID_EMAIL_ADDRESS", fields: []string{f.Name},
-		message: fmt.Sprintf("%s: invalid email address: %s", f.Label, value)}
+	return &rowError{
+		code: "INVALID_EMAIL_ADDRESS", fields: []string{f.Name},
+		message: fmt.Sprintf("%s: invalid email address: %s", f.Label, value),
+	}
 }
 
 func errRange(f *field, value string) *rowError {
-	return &rowError{code: "NUMBER_OUTSIDE_VALID_RANGE", fields: []string{f.Name},
-		message: fmt.Sprintf("%s: value outside of valid range on numeric field: %s", f.Label, value)}
+	return &rowError{
+		code: "NUMBER_OUTSIDE_VALID_RANGE", fields: []string{f.Name},
+		message: fmt.Sprintf("%s: value outside of valid range on numeric field: %s", f.Label, value),
+	}
 }
 
 func errMalformedID(f *field, value string) *rowError {
-	return &rowError{code: "MALFORMED_ID", fields: []string{f.Name},
-		message: fmt.Sprintf("%s: id value of incorrect type: %s", f.Label, value)}
+	return &rowError{
+		code: "MALFORMED_ID", fields: []string{f.Name},
+		message: fmt.Sprintf("%s: id value of incorrect type: %s", f.Label, value),
+	}
 }
 
 func errCrossReference(fields ...string) *rowError {
@@ -110,8 +122,10 @@ func errCrossReference(fields ...string) *rowError {
 }
 
 func errRecordType(f *field, value string) *rowError {
-	return &rowError{code: "INVALID_CROSS_REFERENCE_KEY", fields: []string{f.Name},
-		message: fmt.Sprintf("%s: this ID value isn't valid for the user: %s", f.Label, value)}
+	return &rowError{
+		code: "INVALID_CROSS_REFERENCE_KEY", fields: []string{f.Name},
+		message: fmt.Sprintf("%s: this ID value isn't valid for the user: %s", f.Label, value),
+	}
 }
 
 func errDeleted() *rowError {

@@ -166,7 +166,9 @@ func (s *Server) Handler() http.Handler { return s }
 // more. Closing twice is fine.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
+		s.orgMu.Lock() // no request enters any more
 		s.stop()
+		s.orgMu.Unlock()
 		err := s.http.Close()
 		s.working.Wait()
 		s.current().stop()

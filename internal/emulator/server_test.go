@@ -94,8 +94,13 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := http.Get(server.URL() + "/services/data"); err == nil {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL()+"/services/data", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.DefaultClient.Do(req); err == nil {
 		t.Error("still answers after Close")
+		resp.Body.Close()
 	}
 	if _, err := os.Stat(filepath.Join(dir, "data")); err != nil {
 		t.Errorf("the caller's folder is gone: %v", err)

@@ -25,10 +25,18 @@ func (o *org) addUsers(users []User, now time.Time) error {
 		}
 		d := newDraft(t.object)
 		for _, v := range [][2]string{
-			{"Username", u.Username}, {"FirstName", u.FirstName}, {"LastName", u.LastName},
-			{"Email", u.Email}, {"IsActive", "true"}, {"Alias", "emul"}, {"UserType", "Standard"},
-			{"CommunityNickname", fmt.Sprintf("user%d", i+1)}, {"ProfileId", makeID("00e", 1)},
-			{"TimeZoneSidKey", "GMT"}, {"LocaleSidKey", "en_US"}, {"EmailEncodingKey", "UTF-8"},
+			{"Username", u.Username},
+			{"FirstName", u.FirstName},
+			{"LastName", u.LastName},
+			{"Email", u.Email},
+			{"IsActive", "true"},
+			{"Alias", "emul"},
+			{"UserType", "Standard"},
+			{"CommunityNickname", fmt.Sprintf("user%d", i+1)},
+			{"ProfileId", makeID("00e", 1)},
+			{"TimeZoneSidKey", "GMT"},
+			{"LocaleSidKey", "en_US"},
+			{"EmailEncodingKey", "UTF-8"},
 			{"LanguageLocaleKey", "en_US"},
 		} {
 			if f, ok := t.object.field(v[0]); ok && v[1] != "" {
