@@ -14,8 +14,8 @@ import (
 	"bulkhead/internal/state"
 )
 
-// maxReplacements is how many jobs a chunk may lose to broken uploads before it halts.
-const maxReplacements = 5
+// maxUploads is how often a chunk's upload is begun before the chunk halts.
+const maxUploads = 5
 
 // maxCreates is how often a job's creation is tried when the answers get lost.
 const maxCreates = 3
@@ -29,9 +29,12 @@ func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
 			return err
 		}
 	}
-	for {
-		if err := ctx.Err(); err != nil {
+	for uploads := 0; ; {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if s.halts.stopped() && unsent(c.State) {
+			return nil // it stays as it is, for the resume
 		}
 		before := c.State
 		var err error
@@ -39,12 +42,10 @@ func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
 		case state.ChunkPlanned:
 			err = s.fill(ctx, c)
 		case state.ChunkSpooled:
-			if s.halts.stopped() {
-				return nil // it stays as it is, for the resume
-			}
 			err = s.create(ctx, c, fresh)
 		case state.ChunkCreated:
-			err = s.upload(ctx, c)
+			uploads++
+			err = s.upload(ctx, c, uploads)
 		case state.ChunkUploaded:
 			err = s.close(ctx, c)
 		case state.ChunkClosing:
@@ -64,6 +65,16 @@ func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
 		}
 		s.log.Debug("chunk moved on", zap.Int("chunk", c.Seq), zap.String("from", string(before)), zap.String("to", string(c.State)), zap.String("job_id", c.JobID))
 	}
+}
+
+// unsent reports whether nothing of a chunk has been given to Salesforce to process.
+func unsent(at state.ChunkState) bool {
+	switch at {
+	case state.ChunkPlanned, state.ChunkSpooled, state.ChunkCreated, state.ChunkUploaded:
+		return true
+	case state.ChunkClosing, state.ChunkSubmitted, state.ChunkFinished, state.ChunkReconciled, state.ChunkStopped, state.ChunkFailed:
+	}
+	return false
 }
 
 // cleanUp removes a reconciled chunk's files and passes on what settling found.
@@ -96,7 +107,7 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 		}
 		// The answer is lost. If a job was made it is Open and empty for ever, and does nothing.
 		s.log.Warn("the answer to a job's creation is lost; creating another", zap.Int("chunk", c.Seq), zap.Error(err))
-		if err := pause(ctx, time.Duration(try)*time.Second); err != nil {
+		if err := pause(ctx, s.cfg.UploadWait<<(try-1)); err != nil {
 			return err
 		}
 	}
@@ -145,10 +156,10 @@ func (b body) Size() int64                  { return b.file.Size() }
 
 // upload sends the chunk. Where the outcome is unknown the job is replaced: it was never closed, so
 // nothing of it was processed.
-func (s *stepRun) upload(ctx context.Context, c *state.Chunk) error {
+func (s *stepRun) upload(ctx context.Context, c *state.Chunk, try int) error {
 	file, err := s.cfg.Spool.Open(c.File)
 	if errors.Is(err, spool.ErrGone) {
-		return s.replace(ctx, c, err)
+		return s.replace(ctx, c, err, try)
 	}
 	if err != nil {
 		return err
@@ -163,14 +174,11 @@ func (s *stepRun) upload(ctx context.Context, c *state.Chunk) error {
 		s.progress.uploaded.Add(c.RowsSent)
 		return nil
 	}
-	return s.replace(ctx, c, err)
+	return s.replace(ctx, c, err, try)
 }
 
 // replace drops a job that was never closed, so that the next turn creates another. cause is why.
-func (s *stepRun) replace(ctx context.Context, c *state.Chunk, cause error) error {
-	if len(c.Replaced) >= maxReplacements {
-		return fmt.Errorf("upload to job %s, after %d other jobs: %w", c.JobID, len(c.Replaced), cause)
-	}
+func (s *stepRun) replace(ctx context.Context, c *state.Chunk, cause error, try int) error {
 	act, cancel := shield(ctx)
 	defer cancel()
 	if err := s.drop(act, c); err != nil {
@@ -183,7 +191,10 @@ func (s *stepRun) replace(ctx context.Context, c *state.Chunk, cause error) erro
 	if bulkv2.NothingAccepted(cause) && !bulkv2.Retryable(cause) {
 		return s.refused("upload", cause)
 	}
-	return pause(ctx, time.Duration(len(c.Replaced))*time.Second)
+	if try == maxUploads {
+		return fmt.Errorf("upload, tried %d times: %w", try, cause)
+	}
+	return pause(ctx, s.cfg.UploadWait<<(try-1))
 }
 
 // drop aborts the chunk's job and, once the org confirms that it ended with nothing processed,
@@ -229,9 +240,6 @@ func (s *stepRun) ask(ctx context.Context, c *state.Chunk) error {
 
 // close records the intention and then closes the job: from here on it is never replaced.
 func (s *stepRun) close(ctx context.Context, c *state.Chunk) error {
-	if s.halts.stopped() {
-		return &stopError{"not closed: the run is stopping"}
-	}
 	act, cancel := shield(ctx)
 	defer cancel()
 	if err := s.lease.Closing(act, c); err != nil {
@@ -244,6 +252,9 @@ func (s *stepRun) closeJob(ctx context.Context, c *state.Chunk) error {
 	act, cancel := shield(ctx)
 	defer cancel()
 	job, err := s.cfg.Bulk.Close(act, c.JobID)
+	if bulkv2.NotFound(err) {
+		return goneError(c)
+	}
 	if err != nil && !job.Terminal() {
 		return s.refused("close job "+c.JobID, err)
 	}
@@ -261,7 +272,7 @@ func (s *stepRun) wait(ctx context.Context, c *state.Chunk) error {
 	case errors.As(err, &running):
 		return &stopError{fmt.Sprintf("%v; nothing is lost, go on with \"etl resume %d\"", err, c.RunID)}
 	case bulkv2.NotFound(err):
-		return fmt.Errorf("%w: job %s is gone from the org, so its %d records cannot be accounted for", ErrInconsistent, c.JobID, c.RowsSent)
+		return goneError(c)
 	case err != nil:
 		return err
 	}
@@ -271,6 +282,12 @@ func (s *stepRun) wait(ctx context.Context, c *state.Chunk) error {
 	return s.lease.Finished(record, c, state.JobEnd{
 		State: string(job.State), Error: job.ErrorMessage, Processed: job.RecordsProcessed, Failed: job.RecordsFailed,
 	})
+}
+
+// goneError is for a job that may have been closed and that the org does not know any more: nobody can
+// tell what became of its records.
+func goneError(c *state.Chunk) error {
+	return fmt.Errorf("%w: job %s is gone from the org, so its %d records cannot be accounted for", ErrInconsistent, c.JobID, c.RowsSent)
 }
 
 // refused makes a stop of a refusal that every other chunk would meet too.

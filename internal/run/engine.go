@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"bulkhead/internal/bulkv2"
+	"bulkhead/internal/nearest"
 	"bulkhead/internal/pipeline"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/salesforce"
@@ -32,6 +34,9 @@ type Config struct {
 	// CountersSettle is how long to wait before a job's counters and results are read again when they
 	// do not add up yet. Default 5 s.
 	CountersSettle time.Duration
+	// UploadWait is how long to wait after a broken upload, or a creation whose answer was lost, before the
+	// next job; it doubles with each. Default 1 s.
+	UploadWait time.Duration
 	// RetryWait is how long records that failed for a passing reason rest before they are sent again;
 	// it doubles with each attempt. Default 15 s.
 	RetryWait time.Duration
@@ -54,6 +59,9 @@ func New(p *pipeline.Pipeline, cfg Config) *Engine {
 	if cfg.CountersSettle == 0 {
 		cfg.CountersSettle = 5 * time.Second
 	}
+	if cfg.UploadWait == 0 {
+		cfg.UploadWait = time.Second
+	}
 	if cfg.RetryWait == 0 {
 		cfg.RetryWait = 15 * time.Second
 	}
@@ -75,6 +83,9 @@ type Options struct {
 // ErrIncomplete says that a run ended without having accounted for all it set out to do; the summary
 // and the run's error say why.
 var ErrIncomplete = errors.New("the run could not complete")
+
+// ErrFinished says that a run has nothing left to resume.
+var ErrFinished = errors.New("nothing of it is left to resume; start another with \"etl run\"")
 
 // Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
 // recorded, also beside an error. Errors: *preflight.Error, *state.HeldError and
@@ -108,11 +119,14 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 }
 
 // Resume takes an unfinished run over and finishes it, with the definition that it was started with:
-// the engine must have been made from that. It returns what Run returns.
+// the engine must have been made from that. It returns what Run returns, and ErrFinished.
 func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
 	run, err := e.cfg.Store.Run(ctx, runID)
 	if err != nil {
 		return nil, err
+	}
+	if !run.Unfinished {
+		return nil, fmt.Errorf("run %d is %s: %w", runID, run.State, ErrFinished)
 	}
 	var options Options
 	if err := json.Unmarshal(run.Options, &options); err != nil {
@@ -142,15 +156,21 @@ func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
 func (e *Engine) steps(options Options) ([]*pipeline.Step, error) {
 	wanted := options.Step
 	if options.Retry != nil {
-		wanted = options.Retry.Filter.Step
+		return e.retrySteps(options.Retry.Steps), nil
 	}
 	if wanted == "" {
 		return e.pipeline.Ordered(), nil
 	}
+	names := make([]string, 0, len(e.pipeline.Steps))
 	for _, step := range e.pipeline.Steps {
 		if step.Name == wanted {
 			return []*pipeline.Step{step}, nil
 		}
+		names = append(names, step.Name)
 	}
-	return nil, fmt.Errorf("pipeline %q has no step %q", e.pipeline.Name, wanted)
+	message := fmt.Sprintf("pipeline %q has no step %q", e.pipeline.Name, wanted)
+	if best, ok := nearest.Name(wanted, names); ok {
+		return nil, fmt.Errorf("%s; did you mean %q?", message, best)
+	}
+	return nil, fmt.Errorf("%s; it has %s", message, strings.Join(names, ", "))
 }

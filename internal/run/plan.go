@@ -94,7 +94,7 @@ func (e *Engine) planStep(ctx context.Context, plan *stepPlan, limit int64) (Pla
 	}
 	for _, column := range plan.Columns {
 		out.Fields = append(out.Fields, PlanField{
-			Target: column.Target, SalesforceType: column.SalesforceType, Source: column.Source, SourceType: column.SourceType,
+			Target: column.Target, SalesforceType: column.SalesforceType, Source: column.From, SourceType: column.SourceType,
 		})
 	}
 	conn, err := e.connect(ctx)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
+	"bulkhead/internal/pipeline"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/state"
 )
@@ -18,6 +20,8 @@ type RetryOptions struct {
 	// FromPayload sends the stored, perhaps edited, payloads instead of reading the rows again from the
 	// source by their keys.
 	FromPayload bool `json:"from_payload"`
+	// Steps are the pipeline's steps that have such records; Retry finds them.
+	Steps []string `json:"steps"`
 }
 
 // ErrNothingToRetry says that no open row fits the filter.
@@ -28,14 +32,32 @@ var ErrNothingToRetry = errors.New("no open record fits the filter")
 func (e *Engine) Retry(ctx context.Context, retry RetryOptions) (*Summary, error) {
 	retry.Filter.Pipeline = e.pipeline.Name
 	retry.Filter.Statuses = []reconcile.Status{reconcile.StatusOpen}
-	n, err := e.cfg.Failures.Count(ctx, retry.Filter)
+	groups, err := e.cfg.Failures.Groups(ctx, retry.Filter)
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
+	retry.Steps = nil
+	for _, group := range groups {
+		if !slices.Contains(retry.Steps, group.Step) {
+			retry.Steps = append(retry.Steps, group.Step)
+		}
+	}
+	if len(e.retrySteps(retry.Steps)) == 0 {
 		return nil, ErrNothingToRetry
 	}
 	return e.Run(ctx, Options{Retry: &retry, Trigger: state.TriggerRetry})
+}
+
+// retrySteps are the pipeline's steps of the given names, in the order to run them. Rows of a step that
+// the pipeline no longer has wait until it is there again.
+func (e *Engine) retrySteps(names []string) []*pipeline.Step {
+	var steps []*pipeline.Step
+	for _, step := range e.pipeline.Ordered() {
+		if slices.Contains(names, step.Name) {
+			steps = append(steps, step)
+		}
+	}
+	return steps
 }
 
 // planRetries claims the records to send again, a chunk at a time, and queues the chunks.
