@@ -27,11 +27,12 @@ type call struct {
 	accept    string
 	ok        []int // the statuses that mean yes
 	safe      bool  // may be repeated although the org may have acted on it
+	settled   bool  // the caller of do finds out what the org did, so that its own caller may repeat the whole
 	stream    bool  // the answer's body outlives the call
 }
 
 func (c call) request(attempt int) Request {
-	return Request{Op: c.op, Method: c.method, Path: c.path, JobID: c.jobID, Attempt: attempt, repeatable: c.safe}
+	return Request{Op: c.op, Method: c.method, Path: c.path, JobID: c.jobID, Attempt: attempt, repeatable: c.safe || c.settled, blindly: c.safe}
 }
 
 // do sends call, and repeats it as the package comment says. read takes what it needs from an answer that means yes.
@@ -57,6 +58,9 @@ func (c *Client) attempt(ctx context.Context, call call, ev *Event, read func(*h
 	var sent atomic.Int64
 	defer func() { ev.Took, ev.Sent = time.Since(began), sent.Load() }()
 
+	if ctx.Err() != nil {
+		return &NetError{Request: call.request(ev.Attempt), Err: context.Cause(ctx)}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	dog := newWatchdog(cancel)
 	var leaving departure
@@ -66,10 +70,6 @@ func (c *Client) attempt(ctx context.Context, call call, ev *Event, read func(*h
 		return &InputError{Op: call.op, Err: err}
 	}
 
-	if ctx.Err() != nil {
-		defer cancel(nil)
-		return &NetError{Request: call.request(ev.Attempt), Err: context.Cause(ctx)}
-	}
 	dog.arm("answer", c.cfg.AnswerTimeout)
 	resp, err := c.http.Do(req) //nolint:bodyclose // judge closes it, or hands it to the caller
 	dog.answer()
@@ -180,6 +180,10 @@ func (d *departure) trace(ctx context.Context) context.Context {
 
 // possible reports whether the org may have seen a request that ended with err.
 func (d *departure) possible(err error) bool {
+	var opinion interface{ NothingAccepted() bool }
+	if errors.As(err, &opinion) && opinion.NothingAccepted() {
+		return false
+	}
 	if d.asked.Load() {
 		return d.left.Load()
 	}

@@ -32,7 +32,8 @@ type Request struct {
 	JobID   string // empty for Create and Jobs
 	Attempt int    // how many times it has been sent, this one included
 
-	repeatable bool // a repeat does no harm, even when the org acted on this one
+	repeatable bool // the caller may make the call again, even when the org acted on this request
+	blindly    bool // and so may the client, without looking first
 }
 
 func (r Request) describe(what string) string {
@@ -112,7 +113,7 @@ func (e *APIError) quota() bool {
 // NetError is a request that got no answer: no connection, a connection that broke, or a timeout.
 type NetError struct {
 	Request
-	Sent bool  // the request, or part of it, may have reached the org
+	Sent bool  // the request, or part of it, may have reached the org and been acted on
 	Err  error // the cause
 }
 
@@ -172,21 +173,29 @@ var errTimeout = errors.New("timeout")
 
 // Retryable reports whether the same call may be made again later, with nothing changed, and without harm. It is false
 // for a Create or an Upload whose outcome is unknown (see [NothingAccepted]), for a refusal that time will not mend,
-// and for a context that has ended.
+// and for a context that has ended. Close and Abort look before they act, so they may be made again after any trouble.
 func Retryable(err error) bool {
+	return retryable(err, func(r Request) bool { return r.repeatable })
+}
+
+// retryable is Retryable, with harmless telling whether a request may be made again although it may have taken effect.
+func retryable(err error, harmless func(Request) bool) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
+	var still *StillRunningError
 	var api *APIError
 	var lost *NetError
 	var odd *AnswerError
 	switch {
+	case errors.As(err, &still):
+		return true
 	case errors.As(err, &api):
-		return api.passing() && (api.repeatable || api.refused())
+		return api.passing() && (api.refused() || harmless(api.Request))
 	case errors.As(err, &lost):
-		return mayRecover(lost.Err) && (lost.repeatable || NothingAccepted(err))
+		return mayRecover(lost.Err) && (!lost.Sent || harmless(lost.Request))
 	case errors.As(err, &odd):
-		return odd.repeatable
+		return harmless(odd.Request)
 	}
 	var cut *ResultsError
 	return errors.As(err, &cut) && cut.Truncated
@@ -211,8 +220,7 @@ func NothingAccepted(err error) bool {
 	case errors.As(err, &api):
 		return api.refused()
 	case errors.As(err, &lost):
-		var opinion interface{ NothingAccepted() bool }
-		return !lost.Sent || errors.As(lost.Err, &opinion) && opinion.NothingAccepted()
+		return !lost.Sent
 	}
 	var local *InputError
 	return errors.As(err, &local)
@@ -239,7 +247,7 @@ func again(err error) bool {
 	if errors.As(err, &api) && api.quota() {
 		return false
 	}
-	return Retryable(err)
+	return retryable(err, func(r Request) bool { return r.blindly })
 }
 
 // InputError is an argument that was refused here, before any request.

@@ -204,7 +204,7 @@ func (c *Client) setState(ctx context.Context, op, jobID string, want State) (Jo
 func (c *Client) patchState(ctx context.Context, op, jobID string, want State) (Job, error) {
 	body := Bytes(fmt.Sprintf(`{"state":%q}`, string(want)))
 	return c.askJob(ctx, call{
-		op: op, method: http.MethodPatch, path: jobPath, jobID: jobID, body: body, ok: []int{http.StatusOK},
+		op: op, method: http.MethodPatch, path: jobPath, jobID: jobID, body: body, ok: []int{http.StatusOK}, settled: true,
 	}, func(j Job) error {
 		if !reached(j.State, want) {
 			return fmt.Errorf("a job in state %q, want %q", j.State, want)

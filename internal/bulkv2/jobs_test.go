@@ -182,6 +182,20 @@ func TestCloseAndAbortSettleWhatIsUnclear(t *testing.T) {
 
 func steps(s ...http.HandlerFunc) []http.HandlerFunc { return s }
 
+func TestCloseMayBeMadeAgainAfterAnyTrouble(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string][]http.HandlerFunc{
+		"all lost":              steps(reset),
+		"close lost, info lost": steps(reset, reply(502, "")),
+		"never closed":          steps(reply(502, ""), jobIn("Open"), reply(502, ""), jobIn("Open"), reply(502, ""), jobIn("Open")),
+	} {
+		c, _ := serve(t, steps...)
+		if _, err := c.Close(t.Context(), jobID); err == nil || !bulkv2.Retryable(err) || bulkv2.NothingAccepted(err) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestAbortOfAnEndedJobReturnsItsStateAndTheRefusal(t *testing.T) {
 	t.Parallel()
 	c, _ := serve(t, refuse(400, "INVALIDJOBSTATE", "Aborting already Completed Job not allowed"), jobIn("JobComplete"))

@@ -44,7 +44,7 @@ func (c *Client) Wait(ctx context.Context, jobID string, opt WaitOptions) (Job, 
 	opt = opt.withDefaults()
 	began := time.Now()
 	last := Job{ID: jobID}
-	pace := newPace(opt, began)
+	pace := newPace(opt, c.cfg.Retry, began)
 	for {
 		overdue := opt.Limit > 0 && time.Since(began) >= opt.Limit
 		job, err := c.poll(ctx, jobID)
@@ -62,7 +62,12 @@ func (c *Client) Wait(ctx context.Context, jobID string, opt WaitOptions) (Job, 
 			return last, &StillRunningError{Job: last, Limit: opt.Limit, Err: err}
 		}
 
-		wait := pace.next(time.Now(), job, err)
+		var wait time.Duration
+		if err == nil {
+			wait = pace.next(time.Now(), job)
+		} else {
+			wait = pace.afterError(err)
+		}
 		if opt.Limit > 0 {
 			wait = min(wait, opt.Limit-time.Since(began))
 		}
@@ -83,11 +88,13 @@ func (c *Client) poll(ctx context.Context, jobID string) (Job, error) {
 type pace struct {
 	min, max time.Duration
 	rows     int64
+	retry    RetryConfig
 
 	began   time.Time
-	origin  sample // where processing began, as far as it was seen
-	moved   sample // when the count last changed
-	started bool
+	origin  sample        // where processing began, as far as it was seen
+	moved   sample        // when the count last changed
+	polled  bool          // the job has been seen
+	started bool          // and was in progress
 	wait    time.Duration // the wait before
 }
 
@@ -97,22 +104,34 @@ type sample struct {
 	done int64
 }
 
-func newPace(opt WaitOptions, began time.Time) *pace {
+func newPace(opt WaitOptions, retry RetryConfig, began time.Time) *pace {
 	start := sample{at: began}
-	return &pace{min: opt.MinInterval, max: opt.MaxInterval, rows: opt.Rows, began: began, origin: start, moved: start}
+	return &pace{min: opt.MinInterval, max: opt.MaxInterval, rows: opt.Rows, retry: retry, began: began, origin: start, moved: start}
 }
 
-func (p *pace) next(now time.Time, job Job, err error) time.Duration {
-	p.wait = p.clamp(p.wanted(now, job, err))
+// next returns how long to wait after a poll that showed job.
+func (p *pace) next(now time.Time, job Job) time.Duration {
+	p.wait = p.clamp(p.wanted(now, job))
 	return p.wait
+}
+
+// afterError returns how long to wait after a poll that failed. What the org asks for goes beyond the longest interval.
+func (p *pace) afterError(err error) time.Duration {
+	p.wait = p.clamp(2 * p.wait)
+	wait := p.wait
+	if LimitReached(err) {
+		wait = max(wait, p.retry.LimitBase)
+	}
+	var api *APIError
+	if errors.As(err, &api) {
+		wait = max(wait, min(api.RetryAfter, p.retry.MaxRetryAfter))
+	}
+	return wait
 }
 
 func (p *pace) clamp(d time.Duration) time.Duration { return min(max(d, p.min), p.max) }
 
-func (p *pace) wanted(now time.Time, job Job, err error) time.Duration {
-	if err != nil {
-		return max(2*p.wait, retryAfter(err))
-	}
+func (p *pace) wanted(now time.Time, job Job) time.Duration {
 	// However near the end seems, a poll comes no sooner than after another 4 % of the time: that is how late the end may
 	// be seen, and it bounds the polls of a job whose end keeps moving away.
 	floor := now.Sub(p.began) / 25
@@ -129,9 +148,11 @@ func (p *pace) wanted(now time.Time, job Job, err error) time.Duration {
 
 // observe notes the job's progress, and reports whether there is any since the poll before.
 func (p *pace) observe(now time.Time, job Job) bool {
+	first := !p.polled
+	p.polled = true
 	if !p.started && job.State == InProgress {
 		p.started = true
-		if p.wait == 0 { // the first poll: how long it has been running is unknown
+		if first { // how long it has been running is unknown
 			p.origin = sample{now, job.RecordsProcessed}
 			p.moved = p.origin
 			return false
@@ -157,13 +178,4 @@ func (p *pace) estimate(now time.Time) (time.Duration, bool) {
 	}
 	perRow := float64(now.Sub(p.origin.at)) / float64(done)
 	return time.Duration(perRow * float64(max(0, p.rows-p.moved.done))), true
-}
-
-// retryAfter returns what the org asked for, or 0.
-func retryAfter(err error) time.Duration {
-	var api *APIError
-	if errors.As(err, &api) {
-		return api.RetryAfter
-	}
-	return 0
 }

@@ -195,7 +195,7 @@ func TestWaitSaysThatTheJobStillRuns(t *testing.T) {
 		c := org.client(t)
 		_, err := c.Wait(t.Context(), jobID, bulkv2.WaitOptions{Rows: rows, Limit: 10 * time.Minute})
 		var still *bulkv2.StillRunningError
-		if !errors.As(err, &still) || still.Job.State != bulkv2.InProgress || still.Job.RecordsProcessed == 0 {
+		if !errors.As(err, &still) || !bulkv2.Retryable(err) || still.Job.State != bulkv2.InProgress || still.Job.RecordsProcessed == 0 {
 			t.Fatalf("got %v", err)
 		}
 		if took := time.Since(org.began); took != 10*time.Minute {
@@ -205,6 +205,34 @@ func TestWaitSaysThatTheJobStillRuns(t *testing.T) {
 			t.Errorf("got %q, want %q", err, want)
 		}
 	})
+}
+
+func TestWaitRestsAsLongAsTheOrgAsks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		trouble func() *http.Response
+		rest    time.Duration
+	}{
+		"for a time":             {func() *http.Response { return answer(503, "", "Retry-After", "120") }, 2 * time.Minute},
+		"for too long a time":    {func() *http.Response { return answer(503, "", "Retry-After", "7200") }, 5 * time.Minute},
+		"when a limit's reached": {func() *http.Response { return answer(403, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED"}]`) }, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				org := &simulated{done: steady, fail: func(poll int) *http.Response {
+					if poll == 1 {
+						return tt.trouble()
+					}
+					return nil
+				}}
+				_, err := org.client(t).Wait(t.Context(), jobID, bulkv2.WaitOptions{})
+				if took := time.Since(org.began); err != nil || took != tt.rest {
+					t.Errorf("%v after %v, want %v", err, took, tt.rest)
+				}
+			})
+		})
+	}
 }
 
 func TestWaitSaysWhyItNeverSawTheJob(t *testing.T) {
