@@ -200,22 +200,21 @@ func (s *stepRun) replace(ctx context.Context, c *state.Chunk, cause error, try 
 // drop aborts the chunk's job and, once the org confirms that it ended with nothing processed,
 // forgets it. A job that went on in spite of us is followed like any other.
 func (s *stepRun) drop(ctx context.Context, c *state.Chunk) error {
-	job, err := s.cfg.Bulk.Abort(ctx, c.JobID)
+	_, abortErr := s.cfg.Bulk.Abort(ctx, c.JobID)
+	// The answer to an abort has no counters, so the job is read, whatever the answer was.
+	job, err := s.cfg.Bulk.Info(ctx, c.JobID)
 	if bulkv2.NotFound(err) {
 		// Deleted by somebody. We never closed it, so it was never processed.
 		return s.lease.Replace(ctx, c)
 	}
-	if job.State != bulkv2.Aborted {
-		var readErr error
-		if job, readErr = s.cfg.Bulk.Info(ctx, c.JobID); readErr != nil {
-			return fmt.Errorf("job %s was not closed, and could not be dropped: %w", c.JobID, errors.Join(err, readErr))
-		}
+	if err != nil {
+		return fmt.Errorf("job %s was not closed, and could not be dropped: %w", c.JobID, errors.Join(abortErr, err))
 	}
 	switch {
 	case job.State == bulkv2.Aborted && job.RecordsProcessed == 0:
 		return s.lease.Replace(ctx, c)
 	case job.State == bulkv2.Open:
-		return fmt.Errorf("job %s is still Open, and could not be aborted: %w", c.JobID, err)
+		return fmt.Errorf("job %s is still Open, and could not be aborted: %w", c.JobID, abortErr)
 	}
 	return s.lease.Submitted(ctx, c)
 }
