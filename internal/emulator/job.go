@@ -139,7 +139,8 @@ type jobs struct {
 
 func newJobs(seed int64) *jobs { return &jobs{seed: seed, byID: map[string]*job{}} }
 
-// add gives a job its id and its folder.
+// add gives a job its id and a folder, which is made when there is something
+// to keep in it. One of the same name is from an earlier server.
 func (js *jobs) add(j *job, dir string) error {
 	js.mu.Lock()
 	defer js.mu.Unlock()
@@ -148,9 +149,6 @@ func (js *jobs) add(j *job, dir string) error {
 	j.dir = filepath.Join(dir, j.id)
 	j.random = newRandom(js.seed, uint64(1000+js.next))
 	if err := os.RemoveAll(j.dir); err != nil {
-		return fmt.Errorf("job %s: %w", j.id, err)
-	}
-	if err := os.Mkdir(j.dir, 0o700); err != nil {
 		return fmt.Errorf("job %s: %w", j.id, err)
 	}
 	js.byID[j.id] = j

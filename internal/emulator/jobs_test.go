@@ -137,6 +137,7 @@ func TestStateRefusals(t *testing.T) {
 	if a := o.put(open, "Name\nAcme\n"); a.status != http.StatusCreated {
 		t.Fatal(a.status)
 	}
+	//nolint:misspell // Salesforce's own spelling
 	refused("second upload", o.put(open, "Name\nAcme\n"), "400 BULK_API_ERROR: Found multipe contents for job: <"+open[:15]+
 		">, please 'Close' / 'Abort' / 'Delete' the current Job then create a new Job and make sure you only do 'PUT' once on a given Job.")
 

@@ -3,7 +3,6 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -43,9 +42,6 @@ func (s *Server) serveByKey(c *call, o *object, name, value string) error {
 	f, ok := o.field(name)
 	if !ok || !f.finds() {
 		return refuse(http.StatusNotFound, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: %s", name)
-	}
-	if decoded, err := url.PathUnescape(value); err == nil {
-		value = decoded
 	}
 	if f.source == sourceID {
 		return s.serveRecord(c, o, value)

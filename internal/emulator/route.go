@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -98,8 +99,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.wait(r, s.cfg.Latency) {
 		panic(http.ErrAbortHandler)
 	}
-	path := strings.Trim(r.URL.Path, "/")
+	path := strings.Trim(r.URL.EscapedPath(), "/")
 	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if decoded, err := url.PathUnescape(part); err == nil {
+			parts[i] = decoded
+		}
+	}
 	switch {
 	case strings.HasPrefix(path, "services/oauth2/"):
 		s.serveOAuth(w, r, strings.TrimPrefix(path, "services/oauth2/"))
