@@ -20,7 +20,9 @@ func nasty(t *testing.T, b bundle) {
 		record{"1", []string{"=1+1", "it's"}}, record{"2", []string{"-5", "'=x"}}, record{"3", []string{"#N/A", "a\n\"b\",c"}})
 	j := job{failed: [][]string{
 		{"sf__Id", "sf__Error", "Name", "Note"},
-		{"", "X:=cmd:--", "=1+1", "it's"}, {"", "X:m:--", "-5", "'=x"}, {"", "Y:m:Name --", "#N/A", "a\n\"b\",c"},
+		{"", "X:=cmd:--", "=1+1", "it's"},
+		{"", "X:m:--", "-5", "'=x"},
+		{"", "Y:m:Name --", "#N/A", "a\n\"b\",c"},
 	}}
 	b.mustSettle(t, chunkOf(1, 3, "", reconcile.Job{Processed: 3, Failed: 3}, sent), j, reconcile.Options{})
 }

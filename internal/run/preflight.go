@@ -91,7 +91,7 @@ func (p *stepPlan) spec(where string, args []any, limit int64) extract.Spec {
 		Key: p.projection.Key, KeyNames: p.projection.KeyNames,
 		Null: marker(step.Nulls), Empty: marker(step.Empty),
 		ExternalID: -1, FoldExternalID: !p.ExternalIDCaseSensitive && step.Operation == pipeline.Upsert,
-		MaxRows: int64(step.Chunk.Rows), MaxBytes: int64(step.Chunk.Bytes),
+		MaxRows: step.Chunk.Rows, MaxBytes: step.Chunk.Bytes,
 	}
 	for i, field := range p.projection.Fields {
 		column := p.Columns[i]

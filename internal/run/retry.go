@@ -95,5 +95,5 @@ func (s *stepRun) planRetries(ctx context.Context) error {
 func (s *stepRun) retryRows() int64 {
 	const usualBytes, batch = 1_000, 10_000
 	chunk := s.plan.Step.Chunk
-	return min(int64(chunk.Rows), max(batch, int64(chunk.Bytes)/usualBytes))
+	return min(chunk.Rows, max(batch, chunk.Bytes/usualBytes))
 }
