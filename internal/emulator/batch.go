@@ -17,7 +17,9 @@ type batch struct {
 	reader  *csvReader
 	dialect dialect
 	columns []column
-	number  int64 // of the next row in the job
+	number  int64           // of the next row in the job
+	turn    <-chan struct{} // closed once all earlier batches have reported
+	random  *rand.Rand      // for the order of results; nil keeps it
 
 	text  []byte
 	ends  []int
@@ -25,8 +27,11 @@ type batch struct {
 	chunk []record
 
 	saved, refused lines
-	failures       int64
-	done           int
+	failures       int64 // not reported yet
+	reported       int   // rows
+	done           int   // rows
+	begin          time.Time
+	index          int // of the batch in its job
 }
 
 // lines are result rows in the order they came.
@@ -35,12 +40,15 @@ type lines struct {
 	ends []int
 }
 
-// runBatch saves the i-th batch of a job and adds its results.
-func (s *Server) runBatch(ctx context.Context, o *org, j *job, columns []column, i int) error {
+// resultBuffer is how many bytes of results a batch holds back to shuffle.
+const resultBuffer = 8 << 20
+
+// runBatch saves the i-th batch of a job and adds its results. Batches work at
+// the same time and report in their order, so that a seed gives one outcome.
+func (s *Server) runBatch(ctx context.Context, o *org, j *job, columns []column, i int, turn <-chan struct{}) error {
 	if !s.pause(ctx, s.cfg.BatchLatency) {
 		return nil
 	}
-	begin := time.Now()
 	f, err := os.Open(j.path(fileContent))
 	if err != nil {
 		return err
@@ -50,19 +58,25 @@ func (s *Server) runBatch(ctx context.Context, o *org, j *job, columns []column,
 	if _, err := f.Seek(part.offset, io.SeekStart); err != nil {
 		return err
 	}
-	b := s.newBatch(o, j, columns, f, part, int64(i)*int64(s.cfg.BatchSize))
+	b := s.newBatch(o, j, columns, f, i)
+	b.turn = turn
 	err = b.run(ctx, part.rows)
-	return errors.Join(err, b.report(i, time.Since(begin)))
+	return errors.Join(err, b.report())
 }
 
-func (s *Server) newBatch(o *org, j *job, columns []column, src io.Reader, part span, number int64) *batch {
+func (s *Server) newBatch(o *org, j *job, columns []column, src io.Reader, i int) *batch {
 	t, _ := o.store.table(j.object.Name)
 	l := newLoader(o.store, t, j.spec.Operation, j.key, columns)
 	l.user, l.now, l.maxRecords, l.keepNumbers = j.user.number, s.clock.Now, s.cfg.Limits.StorageRecords, s.cfg.Modes.KeepNumbers
-	return &batch{
-		server: s, job: j, loader: l, reader: newCSVReader(src, part.offset), dialect: j.dialect(),
-		columns: columns, number: number, chunk: make([]record, 0, chunkRows),
+	b := &batch{
+		server: s, job: j, loader: l, reader: newCSVReader(src, j.spans[i].offset), dialect: j.dialect(),
+		columns: columns, number: int64(i) * int64(s.cfg.BatchSize), chunk: make([]record, 0, chunkRows),
+		begin: time.Now(), index: i,
 	}
+	if !s.cfg.Modes.KeepOrder {
+		b.random = newRandom(s.cfg.Seed, uint64(j.number)<<24+uint64(i))
+	}
+	return b
 }
 
 // pause waits as long as a batch is said to take.
@@ -92,6 +106,11 @@ func (b *batch) run(ctx context.Context, rows int) error {
 			b.write(&b.chunk[i])
 		}
 		b.done += len(b.chunk)
+		if len(b.saved.text)+len(b.refused.text) > resultBuffer {
+			if err := b.report(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -183,31 +202,35 @@ func (b *batch) appendCell(dst []byte, r *record, i int) []byte {
 	return appendQuoted(dst, cell)
 }
 
-// report adds the batch's results and counts to the job, in one step for who
+// report adds the results and counts there are to the job, in one step for who
 // looks at it.
-func (b *batch) report(i int, took time.Duration) error {
+func (b *batch) report() error {
+	<-b.turn
 	j := b.job
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	random := j.random
-	if b.server.cfg.Modes.KeepOrder {
-		random = nil
-	}
-	if err := b.saved.appendTo(j.path(fileSuccessful), random); err != nil {
+	if err := b.saved.appendTo(j.path(fileSuccessful), b.random); err != nil {
 		return err
 	}
-	if err := b.refused.appendTo(j.path(fileFailed), random); err != nil {
+	if err := b.refused.appendTo(j.path(fileFailed), b.random); err != nil {
 		return err
 	}
 	j.saved += int64(len(b.saved.text))
 	j.refused += int64(len(b.refused.text))
-	j.spans[i].done = b.done
-	j.processed += int64(b.done)
+	j.spans[b.index].done = b.done
+	j.processed += int64(b.done - b.reported)
 	j.failed += b.failures
-	j.apiTime += took
-	j.modified = b.server.clock.Now()
+	j.apiTime += time.Since(b.begin)
+	if !j.state.ended() {
+		j.modified = b.server.clock.Now()
+	}
+	b.saved.reset()
+	b.refused.reset()
+	b.reported, b.failures, b.begin = b.done, 0, time.Now()
 	return nil
 }
+
+func (l *lines) reset() { l.text, l.ends = l.text[:0], l.ends[:0] }
 
 // appendTo writes the lines to the end of a file, shuffled.
 func (l *lines) appendTo(path string, random *rand.Rand) error {

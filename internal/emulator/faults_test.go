@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"bulkhead/internal/emulator"
 )
@@ -399,5 +401,24 @@ func TestControlEndpoints(t *testing.T) {
 	id := o.create(insertAccounts)
 	if a := o.do("POST", "/emulator/jobs/"+id+"/fail", strings.NewReader(`{"message":"X : y"}`)); a.object()["errorMessage"] != "X : y" {
 		t.Errorf("fail: %s", a.body)
+	}
+}
+
+func TestEveryRequestIsLogged(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.DebugLevel)
+	o := start(t, emulator.Config{Logger: zap.New(core)})
+	o.fault(emulator.Fault{Path: "/limits", Status: 503})
+	o.get("limits")
+	if err := o.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries := logs.FilterMessage("request").All()
+	if len(entries) != 2 {
+		t.Fatalf("%d lines for 2 requests", len(entries))
+	}
+	got := entries[1].ContextMap()
+	if got["method"] != "GET" || got["path"] != "/services/data/v66.0/limits" || got["status"] != int64(503) || got["fault"] != "f1" {
+		t.Errorf("line %v", got)
 	}
 }

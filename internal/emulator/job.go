@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +52,6 @@ type job struct {
 	user     *user
 	created  time.Time
 	dir      string
-	random   *rand.Rand // for the order of results
 	finished chan struct{}
 	struck   map[string]bool    // faults that the processing has met
 	cancel   context.CancelFunc // of the processing; set when it starts
@@ -131,13 +129,12 @@ func (j *job) abort(ctx context.Context, s state, message string, at time.Time) 
 // jobs are the org's ingest jobs.
 type jobs struct {
 	mu   sync.Mutex
-	seed int64
 	next int64
 	byID map[string]*job
 	aged time.Time // when the jobs were last looked over
 }
 
-func newJobs(seed int64) *jobs { return &jobs{seed: seed, byID: map[string]*job{}} }
+func newJobs() *jobs { return &jobs{byID: map[string]*job{}} }
 
 // add gives a job its id and a folder, which is made when there is something
 // to keep in it. One of the same name is from an earlier server.
@@ -147,7 +144,6 @@ func (js *jobs) add(j *job, dir string) error {
 	js.next++
 	j.number, j.id = js.next, makeID("750", js.next)
 	j.dir = filepath.Join(dir, j.id)
-	j.random = newRandom(js.seed, uint64(1000+js.next))
 	if err := os.RemoveAll(j.dir); err != nil {
 		return fmt.Errorf("job %s: %w", j.id, err)
 	}

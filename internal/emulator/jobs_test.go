@@ -400,6 +400,7 @@ func TestResultsAreShuffledTheSameWay(t *testing.T) {
 		fmt.Fprintf(&content, "%d,n\n", i)
 	}
 	order := func(cfg emulator.Config) (list []string) {
+		cfg.BatchSize = 300
 		o := start(t, cfg)
 		_, rows := o.results(o.run(upsertAccounts, content.String())["id"].(string), "successfulResults")
 		for _, r := range rows {

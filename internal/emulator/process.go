@@ -214,13 +214,18 @@ func (s *Server) runBatches(ctx context.Context, o *org, j *job) error {
 	}
 	var running sync.WaitGroup
 	errs := make(chan error, len(j.spans))
+	before := make(chan struct{})
+	close(before)
 	for i := range j.spans {
 		if err = s.beforeBatch(ctx, o, j, i, &running); err != nil {
 			break
 		}
+		turn, after := before, make(chan struct{})
+		before = after
 		running.Go(func() {
 			defer func() { <-s.slots }()
-			if err := s.runBatch(ctx, o, j, columns, i); err != nil {
+			defer close(after)
+			if err := s.runBatch(ctx, o, j, columns, i, turn); err != nil {
 				errs <- err
 			}
 		})

@@ -13,6 +13,10 @@ import (
 	"go.uber.org/zap"
 )
 
+// maxURI is how long a request's address may be (REST guide, "Status Codes and
+// Error Responses"). It bounds queries before their own limit does.
+const maxURI = 16_384
+
 // call is one request to the API by someone who is logged in.
 type call struct {
 	w       http.ResponseWriter
@@ -98,6 +102,10 @@ func (o *observed) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.wait(r, s.cfg.Latency) {
 		panic(http.ErrAbortHandler)
+	}
+	if len(r.RequestURI) > maxURI {
+		http.Error(w, "<h1>URI Too Long</h1>", http.StatusRequestURITooLong)
+		return
 	}
 	path := strings.Trim(r.URL.EscapedPath(), "/")
 	parts := strings.Split(path, "/")

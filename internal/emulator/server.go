@@ -117,7 +117,7 @@ func (s *Server) newOrg() (*org, error) {
 		store:    newStore(s.schema),
 		limits:   newAllowances(s.cfg.Limits, s.clock.Now),
 		sessions: newSessions(s.cfg.Seed, s.clock.Now, s.cfg.Session),
-		jobs:     newJobs(s.cfg.Seed),
+		jobs:     newJobs(),
 		cursors:  newCursors(s.cfg.Limits, s.clock.Now),
 	}
 	o.ctx, o.stop = context.WithCancel(s.ctx)
