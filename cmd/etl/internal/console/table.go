@@ -1,0 +1,120 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Column describes a column of a [Table].
+type Column struct {
+	Title string
+	Right bool // for numbers
+	Max   int  // characters before the rest is cut off; 0: no limit
+}
+
+// Left returns a column for text.
+func Left(title string) Column { return Column{Title: title} }
+
+// Right returns a column for numbers.
+func Right(title string) Column { return Column{Title: title, Right: true} }
+
+// Cut returns a column for text of which limit characters are enough.
+func Cut(title string, limit int) Column { return Column{Title: title, Max: limit} }
+
+// Table is rows under headings. The zero value is not usable; see [NewTable].
+type Table struct {
+	columns []Column
+	writer  table.Writer
+}
+
+// NewTable returns an empty table.
+func NewTable(columns ...Column) *Table {
+	t := &Table{columns: columns, writer: table.NewWriter()}
+	header := make(table.Row, len(columns))
+	configs := make([]table.ColumnConfig, len(columns))
+	for i, c := range columns {
+		header[i] = c.Title
+		configs[i] = table.ColumnConfig{Number: i + 1}
+		if c.Right {
+			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
+		}
+	}
+	t.writer.AppendHeader(header)
+	t.writer.SetColumnConfigs(configs)
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatUpper
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.writer.SetStyle(style)
+	t.writer.SuppressTrailingSpaces()
+	return t
+}
+
+// Row adds a row. Counts are written with commas; line breaks become spaces.
+func (t *Table) Row(cells ...any) {
+	row := make(table.Row, len(cells))
+	for i, cell := range cells {
+		row[i] = t.cell(i, cell)
+	}
+	t.writer.AppendRow(row)
+}
+
+func (t *Table) cell(i int, cell any) string {
+	switch v := cell.(type) {
+	case int64:
+		return Count(v)
+	case int:
+		return Count(int64(v))
+	case *string:
+		if v == nil {
+			return ""
+		}
+		cell = *v
+	case Painted:
+		return string(v)
+	}
+	s := OneLine(fmt.Sprint(cell))
+	if i < len(t.columns) && t.columns[i].Max > 0 {
+		s = Shorten(s, t.columns[i].Max)
+	}
+	return s
+}
+
+// Painted is a cell that is written as it is, escape sequences of [Paint]
+// included: for texts of our own only.
+type Painted string
+
+// Len is how many rows the table has.
+func (t *Table) Len() int { return t.writer.Length() }
+
+// Render writes the table.
+func (t *Table) Render(w io.Writer) {
+	_, _ = io.WriteString(w, t.writer.Render()+"\n")
+}
+
+// Shorten cuts s to at most limit characters.
+func Shorten(s string, limit int) string {
+	runes := []rune(s)
+	if len(runes) <= limit {
+		return s
+	}
+	return string(runes[:limit-1]) + "…"
+}
+
+// OneLine puts text on one line and takes out what could steer a terminal:
+// the org's messages and the users' values come from elsewhere.
+func OneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/cmd/etl/internal/console"
+	"bulkhead/internal/preflight"
+	"bulkhead/internal/run"
+)
+
+type planOptions struct {
+	pipeline, step string
+	limit          int64
+	withJSON       bool
+}
+
+func newPlanCmd(a *app) *cobra.Command {
+	var opts planOptions
+	cmd := &cobra.Command{
+		Use:   "plan PIPELINE",
+		Short: "Show what a run would do and cost; sends nothing",
+		Long: `Check the pipeline against the columns of the source and the fields of the org,
+and show for each step the mapping, the SQL, how many rows, chunks, batches and
+API calls a run would take, and what the org has left. The source is read,
+nothing is sent.
+
+Exit codes: 0 a run can start; 1 could not look; 2 wrong usage or an invalid
+pipeline; 4 a run would be refused, the findings say why.`,
+		Example: `  etl plan crm-nightly
+  etl plan crm-nightly --step contacts
+  etl plan crm-nightly --json`,
+		Args:              wants("PIPELINE"),
+		ValidArgsFunction: a.pipelineNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.pipeline = args[0]
+			return runPlan(cmd.Context(), a, opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.step, "step", "", "only this `step`")
+	flags.Int64Var(&opts.limit, "limit", 0, "as if run with --limit `rows`")
+	addJSON(cmd, &opts.withJSON)
+	complete(cmd.RegisterFlagCompletionFunc("step", a.stepNames))
+	return cmd
+}
+
+func runPlan(ctx context.Context, a *app, opts planOptions) error {
+	if opts.limit < 0 {
+		return usagef("--limit: want 1 or more, got %d", opts.limit)
+	}
+	project, err := a.openProject()
+	if err != nil {
+		return err
+	}
+	pipe, err := a.loadPipeline(project, opts.pipeline)
+	if err != nil {
+		return err
+	}
+	if err := checkStep(pipe, opts.step); err != nil {
+		return err
+	}
+	s, err := a.openSession(ctx, project, nil, pipe)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	plan, err := s.engine.Plan(ctx, run.PlanOptions{Step: opts.step, Limit: opts.limit})
+	if err != nil {
+		return err
+	}
+	if err := a.printPlan(plan, opts.withJSON); err != nil {
+		return err
+	}
+	if (preflight.Report{Findings: plan.Findings}).Err() != nil {
+		return &doneError{exitRefused}
+	}
+	return nil
+}
+
+func (a *app) printPlan(plan *run.Plan, asJSON bool) error {
+	if asJSON {
+		view := struct {
+			*run.Plan
+			Ready    bool                 `json:"ready"`
+			Findings []preflight.Finding  `json:"findings"`
+			Steps    []run.PlanStep       `json:"steps"`
+			Limits   map[string]limitView `json:"limits"`
+		}{plan, (preflight.Report{Findings: plan.Findings}).Err() == nil, list(plan.Findings), list(plan.Steps), limitViews(plan.Limits)}
+		return a.printJSON(view)
+	}
+	paint := a.paint(a.stdout)
+	for _, step := range plan.Steps {
+		printPlanStep(a, paint, step)
+	}
+	printFindings(a, paint, plan.Findings)
+	if len(plan.Steps) > 0 {
+		printCost(a, paint, plan)
+	}
+	return nil
+}
+
+func printPlanStep(a *app, paint console.Paint, step run.PlanStep) {
+	a.printf("%s: %s %s\n", paint.Bold(step.Name), step.Operation, step.Object)
+	a.printf("  %s of about %s in %s, %s, %s\n\n", console.Plural(step.Rows, "row"), console.Bytes(step.BytesPerRow),
+		console.Plural(step.Chunks, "chunk"), console.Plural(step.Batches, "batch"), console.Plural(step.APICalls, "API call"))
+	table := console.NewTable(console.Left("field"), console.Left("type"), console.Cut("from", 60), console.Left("source type"))
+	for _, f := range step.Fields {
+		table.Row(f.Target, f.SalesforceType, f.Source, cmp.Or(f.SourceType, "constant"))
+	}
+	table.Render(a.stdout)
+	a.printf("\n")
+	for line := range strings.SplitSeq(strings.TrimSpace(step.SQL), "\n") {
+		a.printf("  %s\n", strings.TrimRight(line, " \r"))
+	}
+	a.printf("\n")
+}
+
+func printFindings(a *app, paint console.Paint, findings []preflight.Finding) {
+	if len(findings) == 0 {
+		return
+	}
+	a.printf("%s\n", paint.Bold("Findings"))
+	for _, f := range findings {
+		mark := paint.Warn("warning")
+		if f.Severity == preflight.SeverityError {
+			mark = paint.Bad("error")
+		}
+		a.printf("  %s  %s\n", mark, f)
+	}
+	a.printf("\n")
+}
+
+// printCost sets what the run takes beside what the org has left.
+func printCost(a *app, paint console.Paint, plan *run.Plan) {
+	a.printf("%s\n", paint.Bold("Cost"))
+	table := console.NewTable(console.Left(""), console.Right("this run"), console.Right("left today"), console.Right("of"))
+	rows := int64(0)
+	for _, step := range plan.Steps {
+		rows += step.Rows
+	}
+	row := func(what string, need int64, limit string) {
+		l, ok := plan.Limits[limit]
+		switch {
+		case !ok:
+			table.Row(what, need, "?", "?")
+		case need > l.Remaining:
+			table.Row(what, need, console.Painted(paint.Bad(console.Count(l.Remaining))), l.Max)
+		default:
+			table.Row(what, need, l.Remaining, l.Max)
+		}
+	}
+	row("rows", rows, "")
+	row("batches", plan.Batches, limitBatches)
+	row("API calls", plan.APICalls, limitCalls)
+	table.Render(a.stdout)
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"bulkhead/internal/nearest"
+)
+
+// invocation is one call of the program, as the tests make it too.
+type invocation struct {
+	args           []string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) (string, bool)
+	pace           pace
+}
+
+// execute runs a command line to its end and returns the exit code. Ending ctx
+// interrupts it.
+func execute(ctx context.Context, inv invocation) int {
+	a := newApp(inv)
+	root := newRootCmd(a) //nolint:contextcheck // cobra hands ctx on: ExecuteContext below, cmd.Context in the commands
+	root.SetArgs(inv.args)
+	root.SetIn(inv.stdin)
+	root.SetOut(inv.stdout)
+	root.SetErr(inv.stderr)
+	err := root.ExecuteContext(ctx)
+	report(ctx, inv.stderr, err)
+	return exitCode(ctx, err)
+}
+
+func newRootCmd(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "etl",
+		Short: "Load Postgres into Salesforce through Bulk API 2.0",
+		Long: `etl loads rows from Postgres into Salesforce through Bulk API 2.0. A pipeline
+file says which rows go where. Each load is cut into chunks that are sealed from
+each other; every record ends in exactly one place, and what did not load waits
+in the table etl.reconciliation to be mended and sent again. A load that was
+interrupted anywhere is finished with "etl resume".`,
+		Example: `  etl init my-project          # a project to start from
+  etl validate                 # check the files, without a connection
+  etl plan example             # what a run would do; sends nothing
+  etl run example              # do it
+  etl failed list              # what did not load, and why
+  etl failed retry             # send it again`,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.dir, "dir", ".", "project `folder`; etl.yaml is looked for there and above")
+	flags.StringVar(&a.logLevel, "log-level", "", "`level` of logs on stderr: debug, info, warn or error (default warn, or info with --log-format json)")
+	flags.StringVar(&a.logFormat, "log-format", "console", "`format` of logs and progress on stderr: console or json")
+	flags.BoolVar(&a.noColor, "no-color", false, "no colours (as does the variable NO_COLOR)")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.prepare() }
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(
+		newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newRunCmd(a), newResumeCmd(a),
+		newRunsCmd(a), newShowCmd(a), newFailedCmd(a),
+		newLimitsCmd(a), newJobsCmd(a), newMigrateCmd(a),
+		newEmulatorCmd(a), newDoctorCmd(a), newSchemaCmd(a), newVersionCmd(a),
+	)
+	complete(root.RegisterFlagCompletionFunc("log-level", fixed("debug", "info", "warn", "error")))
+	complete(root.RegisterFlagCompletionFunc("log-format", fixed("console", "json")))
+	return root
+}
+
+// group makes a command that only holds others.
+func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	cmd.Args = unknownCommand
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+// unknownCommand refuses arguments where a command's name is wanted.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(append(names, c.Name()), c.Aliases...)
+		}
+	}
+	e := &usageError{err: fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()), hint: seeHelp(cmd)}
+	if best, ok := nearest.Name(args[0], names); ok {
+		e.hint = fmt.Sprintf("Did you mean %q?", cmd.CommandPath()+" "+best)
+	}
+	return e
+}
+
+// flagError makes a usage error of what is wrong with the flags.
+func flagError(cmd *cobra.Command, err error) error {
+	e := &usageError{err: err, hint: seeHelp(cmd)}
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return e
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if best, ok := nearest.Name(unknown.GetSpecifiedName(), names); ok {
+		e.hint = fmt.Sprintf("Did you mean --%s?", best)
+	}
+	return e
+}
+
+func seeHelp(cmd *cobra.Command) string {
+	return fmt.Sprintf("See %q.", cmd.CommandPath()+" --help")
+}
+
+// wants is the arguments that a command takes: names in capitals, optional ones
+// in brackets, such as "RUN" or "[FILE]...".
+func wants(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		least, most := 0, len(names)
+		for _, name := range names {
+			if !strings.HasPrefix(name, "[") {
+				least++
+			}
+			if strings.HasSuffix(name, "...") {
+				most = len(args)
+			}
+		}
+		switch {
+		case len(args) < least:
+			return &usageError{err: fmt.Errorf("%q needs %s", cmd.CommandPath(), names[len(args)]), hint: seeHelp(cmd)}
+		case len(args) > most && most == 0:
+			return &usageError{err: fmt.Errorf("%q takes no argument, got %q", cmd.CommandPath(), args[0]), hint: seeHelp(cmd)}
+		case len(args) > most:
+			return &usageError{err: fmt.Errorf("%q takes only %s, got %q too", cmd.CommandPath(), strings.Join(names, " "), args[most]), hint: seeHelp(cmd)}
+		}
+		return nil
+	}
+}
+
+// addJSON adds the flag that every command has that reports something.
+func addJSON(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "json", false, "print JSON, for scripts")
+}

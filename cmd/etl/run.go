@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/internal/run"
+)
+
+type runOptions struct {
+	pipeline, step          string
+	limit                   int64
+	full, abandon, withJSON bool
+}
+
+func newRunCmd(a *app) *cobra.Command {
+	var opts runOptions
+	cmd := &cobra.Command{
+		Use:   "run PIPELINE",
+		Short: "Load a pipeline",
+		Long: `Load a pipeline: check it against the source and the org, then run its steps in
+the order of their needs. PIPELINE is a file, or the name of one under pipelines/.
+
+Progress goes to stderr, the summary to stdout. Interrupting is safe at any
+moment: the run stops at a safe point, and "etl resume" finishes it. Only one run
+of a pipeline goes at a time, and while an earlier one waits to be resumed no new
+one starts, unless --abandon gives it up.
+
+` + exitHelp,
+		Example: `  etl run crm-nightly
+  etl run pipelines/crm-nightly.yaml --step accounts
+  etl run crm-nightly --limit 100          # try it with a few rows of each step
+  etl run crm-nightly --json > summary.json`,
+		Args:              wants("PIPELINE"),
+		ValidArgsFunction: a.pipelineNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.pipeline = args[0]
+			return runRun(cmd.Context(), a, opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.step, "step", "", "run only this `step`, without those that it needs")
+	flags.Int64Var(&opts.limit, "limit", 0, "load at most this many `rows` of each step (default all)")
+	flags.BoolVar(&opts.full, "full", false, "load every row, changed or not; a run does so anyway as yet, also where the pipeline says \"changes\"")
+	flags.BoolVar(&opts.abandon, "abandon", false, "give up unfinished runs of this pipeline; jobs of theirs that the org has taken go on there, uncounted")
+	addJSON(cmd, &opts.withJSON)
+	complete(cmd.RegisterFlagCompletionFunc("step", a.stepNames))
+	return cmd
+}
+
+func runRun(ctx context.Context, a *app, opts runOptions) error {
+	if opts.limit < 0 {
+		return usagef("--limit: want 1 or more, got %d", opts.limit)
+	}
+	project, err := a.openProject()
+	if err != nil {
+		return err
+	}
+	pipe, err := a.loadPipeline(project, opts.pipeline)
+	if err != nil {
+		return err
+	}
+	if err := checkStep(pipe, opts.step); err != nil {
+		return err
+	}
+	s, err := a.openSession(ctx, project, nil, pipe)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return a.drive(ctx, s, opts.withJSON, func(ctx context.Context) (*run.Summary, error) {
+		return s.engine.Run(ctx, run.Options{Step: opts.step, Limit: opts.limit, Abandon: opts.abandon})
+	})
+}

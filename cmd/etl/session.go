@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"bulkhead/internal/bulkv2"
+	"bulkhead/internal/pipeline"
+	"bulkhead/internal/project"
+	"bulkhead/internal/reconcile"
+	"bulkhead/internal/run"
+	"bulkhead/internal/salesforce"
+	"bulkhead/internal/spool"
+	"bulkhead/internal/state"
+)
+
+// clientName is what the org's logs and change events call us.
+const clientName = "bulkhead-etl"
+
+// session is everything that a command needs to load something. Its owner closes it.
+type session struct {
+	project  *project.Project
+	pipeline *pipeline.Pipeline
+	state    *state.Store
+	failures *reconcile.Store
+	org      *salesforce.Org
+	bulk     *bulkv2.Client
+	engine   *run.Engine
+}
+
+// openSession opens what running a pipeline takes: the state database, the
+// source, the org and the spool. What is cheapest to get wrong comes first. The
+// store becomes the session's, also when opening fails.
+func (a *app) openSession(ctx context.Context, p *project.Project, store *state.Store, pipe *pipeline.Pipeline) (_ *session, err error) {
+	s := &session{project: p, pipeline: pipe, state: store}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.state == nil {
+		if s.state, err = openState(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	s.failures = reconcile.NewStore(s.state.Pool())
+	source, err := openSource(ctx, p, pipe)
+	if err != nil {
+		return nil, err
+	}
+	if s.org, s.bulk, err = a.openOrg(ctx, p, pipe.Org); err != nil {
+		return nil, err
+	}
+	files, err := spool.Open(spool.Config{Dir: p.SpoolDir(), MaxBytes: p.SpoolMaxBytes()})
+	if err != nil {
+		return nil, err
+	}
+	s.engine = run.New(pipe, run.Config{
+		Source: source, Store: s.state, Failures: s.failures, Spool: files, Org: s.org, Bulk: s.bulk, Log: a.log,
+		PollMin: a.pace.pollMin, PollMax: a.pace.pollMax, CountersSettle: a.pace.countersSettle, RetryWait: a.pace.retryWait,
+	})
+	return s, nil
+}
+
+func (s *session) close() {
+	if s.state != nil {
+		s.state.Close()
+	}
+}
+
+// openSource returns the connection string of the pipeline's source, after a
+// look whether it can be used.
+func openSource(ctx context.Context, p *project.Project, pipe *pipeline.Pipeline) (string, error) {
+	dsn, err := p.Source(pipe.Source)
+	if err != nil {
+		return "", asUsage(err)
+	}
+	if pipe.Source == "" {
+		return dsn, nil // the state database, which is open
+	}
+	return dsn, pingSource(ctx, pipe.Source, dsn)
+}
+
+func pingSource(ctx context.Context, name, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return connectError(sourceSetting(name), dsn, err)
+	}
+	return conn.Close(ctx)
+}
+
+func sourceSetting(name string) string {
+	if name == "" {
+		return project.DatabaseURL
+	}
+	return fmt.Sprintf("source %q of %s", name, project.File)
+}
+
+// openOrg logs in to an org of etl.yaml, or of the SALESFORCE_* variables where
+// the name is empty.
+func (a *app) openOrg(ctx context.Context, p *project.Project, name string) (*salesforce.Org, *bulkv2.Client, error) {
+	config, err := p.Org(name)
+	if err != nil {
+		return nil, nil, asUsage(err)
+	}
+	config.ClientName = clientName
+	org, err := salesforce.Open(ctx, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	bulk, err := bulkv2.New(bulkv2.Config{
+		HTTP: org.HTTPClient(), InstanceURL: org.InstanceURL(), APIVersion: org.APIVersion(), ClientName: clientName,
+		Observe: a.observe,
+	})
+	return org, bulk, err
+}
+
+// observe logs the requests to the Bulk API.
+func (a *app) observe(e bulkv2.Event) {
+	fields := []zap.Field{
+		zap.String("op", e.Op), zap.String("job_id", e.JobID), zap.Int("attempt", e.Attempt), zap.Int("status", e.StatusCode),
+		zap.Duration("took", e.Took), zap.Int64("sent", e.Sent), zap.Int64("received", e.Received),
+	}
+	if e.RetryIn > 0 {
+		a.log.Named("bulkv2").Warn("request failed and is repeated", append(fields, zap.Duration("in", e.RetryIn), zap.Error(e.Err))...)
+		return
+	}
+	if e.Err != nil && !errors.Is(e.Err, context.Canceled) {
+		fields = append(fields, zap.Error(e.Err))
+	}
+	a.log.Named("bulkv2").Debug("request", fields...)
+}
