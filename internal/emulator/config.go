@@ -165,6 +165,9 @@ type Modes struct {
 	// KeepNumbers echoes numbers as they were uploaded instead of as Java
 	// prints a double (912260031 comes back as 9.12260031E8).
 	KeepNumbers bool
+	// KeepSpace stores texts with the blanks around them, which the API takes
+	// off (SOAP API guide, "Primitive Data Types", string).
+	KeepSpace bool
 	// RefuseQuotedNewlines fails a job for a line break inside quotes even if
 	// it is the job's own; some orgs were seen to, against the guide.
 	RefuseQuotedNewlines bool

@@ -145,6 +145,10 @@ func (l *loader) fillCell(cell string, at int, parent, n int32) *rowError {
 	if !l.writable(f, n) {
 		return nil
 	}
+	if value == "" {
+		d.null(f) // nothing but blanks
+		return nil
+	}
 	if err := l.check(f, value); err != nil && d.err == nil {
 		d.err = err
 	}

@@ -23,7 +23,7 @@ func FuzzSOQL(f *testing.F) {
 	} {
 		f.Add(q)
 	}
-	schema, err := loadSchema(describe.Files())
+	schema, err := loadSchema(describe.Files(), false)
 	if err != nil {
 		f.Fatal(err)
 	}

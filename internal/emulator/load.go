@@ -134,7 +134,7 @@ func (l *loader) twinKey(r *record, at int) string {
 		return id
 	}
 	value, ok := l.key.deserialize(value)
-	if !ok {
+	if !ok || value == "" {
 		return ""
 	}
 	return l.table.indexes[l.key.slot].key(value)
@@ -264,8 +264,11 @@ func (l *loader) upsert(r *record, i int, at int64) *rowError {
 		return errBothReferences(l.key, r.cells[l.keyAt], r.cells[l.idAt])
 	}
 	value, ok := l.key.deserialize(r.cells[l.keyAt])
-	if !ok {
+	switch {
+	case !ok:
 		return errDeserialize(l.keyAt, r.cells[l.keyAt], l.key)
+	case value == "":
+		return errNotSpecified(l.key.Name)
 	}
 	n, found, more := l.table.indexes[l.key.slot].find(value)
 	switch {

@@ -147,6 +147,11 @@ func (s *Server) wait(r *http.Request, d time.Duration) bool {
 // serveAPI checks what every call of the API has to pass, and does it.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, version string, rest []string) {
 	c := &call{w: w, r: r, org: s.current()}
+	if r.Method == http.MethodHead {
+		// The server leaves the body of the answer out.
+		c.r = r.WithContext(r.Context())
+		c.r.Method = http.MethodGet
+	}
 	err := s.admitCall(c, version)
 	if err == nil {
 		w.Header().Set("Sforce-Limit-Info", c.org.limits.usage())

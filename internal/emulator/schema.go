@@ -88,6 +88,7 @@ type field struct {
 	kind     kind
 	source   source
 	picks    map[string]struct{}
+	trim     bool // blanks around a value are no part of it
 }
 
 type picklistValue struct {
@@ -131,7 +132,7 @@ const (
 )
 
 // loadSchema reads every describe at the root of a file system.
-func loadSchema(files fs.FS) (map[string]*object, error) {
+func loadSchema(files fs.FS, keepSpace bool) (map[string]*object, error) {
 	names, err := fs.Glob(files, "*.json")
 	if err != nil {
 		return nil, fmt.Errorf("describes: %w", err)
@@ -151,6 +152,9 @@ func loadSchema(files fs.FS) (map[string]*object, error) {
 			return nil, fmt.Errorf("describe %q: key prefix %q is that of %s", name, o.KeyPrefix, other)
 		}
 		prefixes[o.KeyPrefix] = o.Name
+		for _, f := range o.Fields {
+			f.trim = !keepSpace && f.isText()
+		}
 		schema[fold(o.Name)] = o
 	}
 	if len(schema) == 0 {
@@ -282,6 +286,11 @@ func (f *field) sourceOf() source {
 		return sourceNone
 	}
 	return sourceStored
+}
+
+// isText reports whether a value may be any text.
+func (f *field) isText() bool {
+	return f.kind == kindText || f.kind == kindPicklist || f.kind == kindMultipick || f.kind == kindEmail
 }
 
 // field finds a field by name, whatever its letter case.

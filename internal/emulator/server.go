@@ -61,7 +61,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
-	schema, err := loadSchema(cfg.Describe)
+	schema, err := loadSchema(cfg.Describe, cfg.Modes.KeepSpace)
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}

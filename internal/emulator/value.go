@@ -56,6 +56,9 @@ func (f *field) deserialize(s string) (string, bool) {
 		_, err := base64.StdEncoding.DecodeString(s)
 		return s, err == nil
 	}
+	if f.trim {
+		s = strings.TrimSpace(s)
+	}
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
