@@ -43,7 +43,8 @@ func (e *Engine) drive(ctx context.Context, lease *state.Lease, options Options,
 	}
 	switch final {
 	case state.RunSucceeded, state.RunCompletedWithFailures:
-		return summary, nil
+		// Its chunks' files are gone already; this is their folder.
+		return summary, e.cfg.Spool.RemoveRun(lease.RunID())
 	case state.RunInterrupted:
 		return summary, context.Cause(ctx)
 	case state.RunRunning, state.RunStopped, state.RunFailed, state.RunInconsistent:
