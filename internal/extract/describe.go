@@ -43,10 +43,18 @@ const (
 // the query is a *QueryError that says where in the query it is.
 func Describe(ctx context.Context, conn *pgx.Conn, sql string) ([]ColumnInfo, error) {
 	description, err := conn.Prepare(ctx, "", beforeQuery+sql+afterQuery)
-	if err != nil {
-		return nil, queryError(sql, err)
+	if err == nil {
+		return columnInfos(ctx, conn, description.Fields)
 	}
-	return columnInfos(ctx, conn, description.Fields)
+	mistake, inside := queryError(sql, len(beforeQuery), err)
+	if !inside {
+		// The server lost its way after the query, such as in "SELEC 1", which
+		// could be the name of a table in there. Alone, it may say more.
+		if _, alone := conn.Prepare(ctx, "", sql); alone != nil {
+			mistake, _ = queryError(sql, 0, alone)
+		}
+	}
+	return nil, mistake
 }
 
 // columnInfos adds the names of types to what the server told.
@@ -73,18 +81,20 @@ func columnInfos(ctx context.Context, conn *pgx.Conn, fields []pgconn.FieldDescr
 	return infos, nil
 }
 
-// queryError places a server's error in the query it is about.
-func queryError(sql string, err error) error {
+// queryError places a server's error in the query it is about, which stood after
+// so many characters of what was sent; inside is false when it is elsewhere.
+func queryError(sql string, before int, err error) (mistake error, inside bool) {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
-		return fmt.Errorf("describe the query: %w", err)
+		return fmt.Errorf("describe the query: %w", err), true
 	}
+	if pgErr.Position == 0 {
+		return &QueryError{Err: plain(err)}, true
+	}
+	offset := int(pgErr.Position) - 1 - before
 	placed := &QueryError{Err: plain(err)}
-	if pgErr.Position > 0 {
-		offset := int(pgErr.Position) - 1 - len(beforeQuery)
-		placed.Line, placed.Column = place(sql, offset)
-	}
-	return placed
+	placed.Line, placed.Column = place(sql, offset)
+	return placed, offset >= 0 && offset < utf8.RuneCountInString(sql)
 }
 
 // place returns the line and column of the character at an offset, counted from
@@ -102,11 +112,6 @@ func place(text string, offset int) (line, column int) {
 		}
 	}
 	return line, column
-}
-
-// describeError adds to a server's error the part of a query it is about.
-func describeError(err error) error {
-	return fmt.Errorf("describe the query: %w", plain(err))
 }
 
 // serverError is a server's error in words for people: without "ERROR:", with the

@@ -116,7 +116,7 @@ func prepare(ctx context.Context, tx pgx.Tx, spec Spec) (*Query, error) {
 	}
 	description, err := tx.Conn().Prepare(ctx, "", spec.SQL)
 	if err != nil {
-		return nil, describeError(err)
+		return nil, fmt.Errorf("describe the query: %w", plain(err))
 	}
 	types, err := loadTypes(ctx, tx.Conn(), description.Fields)
 	if err != nil {

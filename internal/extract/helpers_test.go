@@ -29,9 +29,10 @@ type tester interface {
 type chunk struct {
 	extract.Chunk
 	ended    bool
-	csv      []byte // without the header
-	keys     []string
+	csv      []byte   // without the header
+	keys     []string // of the records
 	rejected []rejection
+	order    []string // the keys of records and rejected rows, as they came
 }
 
 type rejection struct {
@@ -39,9 +40,9 @@ type rejection struct {
 	Payload                   map[string]*string
 }
 
-// Append spoils nothing and keeps copies.
 func (c *chunk) Append(key, record []byte) error {
 	c.keys = append(c.keys, string(key))
+	c.order = append(c.order, string(key))
 	c.csv = append(c.csv, record...)
 	return nil
 }
@@ -52,6 +53,7 @@ func (c *chunk) Reject(key, code, message, field string, payload []byte) error {
 		return fmt.Errorf("payload %s: %w", payload, err)
 	}
 	c.rejected = append(c.rejected, r)
+	c.order = append(c.order, key)
 	return nil
 }
 
