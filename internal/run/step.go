@@ -112,6 +112,9 @@ func (s *stepRun) recover(ctx context.Context) error {
 		if err := s.cfg.Spool.Adopt(c.File); c.File != "" && err != nil {
 			s.log.Debug("chunk file not here", zap.Int("chunk", c.Seq), zap.Error(err))
 		}
+		if !unsent(c.State) {
+			s.progress.uploaded.Add(c.RowsSent)
+		}
 		s.progress.chunks.Add(1)
 		s.queue.put(c)
 	}
