@@ -222,6 +222,21 @@ func TestQueryPages(t *testing.T) {
 	}
 }
 
+func TestQueryInProcess(t *testing.T) {
+	t.Parallel()
+	o := start(t, emulator.Config{})
+	o.run(upsertAccounts, "Legacy_Id__c,Name,AnnualRevenue\nA-1,Acme,7\n")
+	got, err := o.server.Query("SELECT Name, AnnualRevenue FROM Account")
+	if want := []map[string]any{{"Name": "Acme", "AnnualRevenue": 7.0}}; err != nil || !cmp.Equal(got, want) {
+		t.Error(err, cmp.Diff(want, got))
+	}
+	for _, bad := range []string{"SELECT", "SELECT Id FROM Nothing", "SELECT COUNT() FROM Account"} {
+		if _, err := o.server.Query(bad); err == nil {
+			t.Errorf("%s: no error", bad)
+		}
+	}
+}
+
 func TestQueryAllSeesTheRecycleBin(t *testing.T) {
 	t.Parallel()
 	o := start(t, emulator.Config{})

@@ -43,35 +43,33 @@ type lines struct {
 // resultBuffer is how many bytes of results a batch holds back to shuffle.
 const resultBuffer = 8 << 20
 
-// runBatch saves the i-th batch of a job and adds its results. Batches work at
+// runBatch saves a batch of a job and adds its results. Batches work at
 // the same time and report in their order, so that a seed gives one outcome.
-func (s *Server) runBatch(ctx context.Context, o *org, j *job, columns []column, i int, turn <-chan struct{}) error {
+func (s *Server) runBatch(ctx context.Context, b *batch, part span) error {
 	if !s.pause(ctx, s.cfg.BatchLatency) {
 		return nil
 	}
-	f, err := os.Open(j.path(fileContent))
+	f, err := os.Open(b.job.path(fileContent))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	part := j.spans[i]
 	if _, err := f.Seek(part.offset, io.SeekStart); err != nil {
 		return err
 	}
-	b := s.newBatch(o, j, columns, f, i)
-	b.turn = turn
+	b.reader, b.begin = newCSVReader(f, part.offset), time.Now()
 	err = b.run(ctx, part.rows)
 	return errors.Join(err, b.report())
 }
 
-func (s *Server) newBatch(o *org, j *job, columns []column, src io.Reader, i int) *batch {
+func (s *Server) newBatch(o *org, j *job, columns []column, i int, turn <-chan struct{}) *batch {
 	t, _ := o.store.table(j.object.Name)
 	l := newLoader(o.store, t, j.spec.Operation, j.key, columns)
 	l.user, l.now, l.maxRecords, l.keepNumbers = j.user.number, s.clock.Now, s.cfg.Limits.StorageRecords, s.cfg.Modes.KeepNumbers
 	b := &batch{
-		server: s, job: j, loader: l, reader: newCSVReader(src, j.spans[i].offset), dialect: j.dialect(),
+		server: s, job: j, loader: l, turn: turn, dialect: j.dialect(),
 		columns: columns, number: int64(i) * int64(s.cfg.BatchSize), chunk: make([]record, 0, chunkRows),
-		begin: time.Now(), index: i,
+		index: i,
 	}
 	if !s.cfg.Modes.KeepOrder {
 		b.random = newRandom(s.cfg.Seed, uint64(j.number)<<24+uint64(i))

@@ -174,6 +174,10 @@ type Modes struct {
 	// RefuseGzipUpload answers 415 to a compressed PUT, which the REST guide
 	// allows and Data Loader avoids.
 	RefuseGzipUpload bool
+	// RecordBeyondQuota lists the records of batches beyond the daily
+	// allowance as unprocessed, of which Salesforce keeps no record (Bulk API
+	// 2.0 guide, "Get Job Unprocessed Record Results").
+	RecordBeyondQuota bool
 	// ParentBatchCounts takes one batch more from the daily allowance for
 	// each job, for its empty parent batch.
 	ParentBatchCounts bool

@@ -381,14 +381,18 @@ func TestJobsAge(t *testing.T) {
 
 func TestBatchesCountAgainstTheDay(t *testing.T) {
 	t.Parallel()
-	o := start(t, emulator.Config{BatchSize: 2, BatchParallel: 1, Limits: emulator.Limits{DailyBatches: 2}})
-	info := o.run(insertAccounts, "Name\na\nb\nc\nd\ne\n")
-	if info["state"] != "Failed" || info["numberRecordsProcessed"] != 4.0 || !strings.HasPrefix(info["errorMessage"].(string), "ExceededQuota : ") {
-		t.Errorf("job %v", info)
-	}
-	_, rows := o.results(info["id"].(string), "unprocessedrecords")
-	if want := [][]string{{"e"}}; !cmp.Equal(rows, want) {
-		t.Error(cmp.Diff(want, rows))
+	for recorded, want := range map[bool][][]string{false: {}, true: {{"e"}}} {
+		o := start(t, emulator.Config{
+			BatchSize: 2, BatchParallel: 1, Limits: emulator.Limits{DailyBatches: 2},
+			Modes: emulator.Modes{RecordBeyondQuota: recorded},
+		})
+		info := o.run(insertAccounts, "Name\na\nb\nc\nd\ne\n")
+		if info["state"] != "Failed" || info["numberRecordsProcessed"] != 4.0 || !strings.HasPrefix(info["errorMessage"].(string), "ExceededQuota : ") {
+			t.Errorf("job %v", info)
+		}
+		if _, rows := o.results(info["id"].(string), "unprocessedrecords"); !cmp.Equal(rows, want) {
+			t.Error(cmp.Diff(want, rows))
+		}
 	}
 }
 

@@ -220,12 +220,12 @@ func (s *Server) runBatches(ctx context.Context, o *org, j *job) error {
 		if err = s.beforeBatch(ctx, o, j, i, &running); err != nil {
 			break
 		}
-		turn, after := before, make(chan struct{})
+		part, turn, after := j.spans[i], before, make(chan struct{})
 		before = after
 		running.Go(func() {
 			defer func() { <-s.slots }()
 			defer close(after)
-			if err := s.runBatch(ctx, o, j, columns, i, turn); err != nil {
+			if err := s.runBatch(ctx, s.newBatch(o, j, columns, i, turn), part); err != nil {
 				errs <- err
 			}
 		})
@@ -251,13 +251,26 @@ func (s *Server) beforeBatch(ctx context.Context, o *org, j *job, i int, running
 	}
 	if !o.limits.take(limitBatches, 1) {
 		<-s.slots
+		s.forget(j, i)
 		return errBatchQuota()
 	}
 	if !o.limits.take(limitRecords, int64(j.spans[i].rows)) {
 		<-s.slots
+		s.forget(j, i)
 		return &jobError{"ExceededQuota", "Exceeded the maximum number of records per 24 hours"}
 	}
 	return nil
+}
+
+// forget drops the batches from the i-th on, beyond the day's allowance: they
+// will be in none of the results.
+func (s *Server) forget(j *job, i int) {
+	if s.cfg.Modes.RecordBeyondQuota {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.spans = j.spans[:i]
 }
 
 // jobFault lets a fault of the whole job strike once done batches are over.

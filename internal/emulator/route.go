@@ -122,7 +122,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case path == "services/data":
 		answerJSON(w, r, http.StatusOK, versions())
 	case len(parts) >= 3 && parts[0] == "services" && parts[1] == "data":
-		s.serveAPI(w, r, parts[2], parts[3:]) //nolint:contextcheck // a job outlives the request that closes it
+		s.serveAPI(w, r, parts[2], parts[3:])
 	default:
 		http.NotFound(w, r)
 	}
@@ -155,7 +155,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, version string
 	err := s.admitCall(c, version)
 	if err == nil {
 		w.Header().Set("Sforce-Limit-Info", c.org.limits.usage())
-		err = s.dispatch(c, rest)
+		err = s.dispatch(c, rest) //nolint:contextcheck // a job outlives the request that closes it
 	}
 	if err != nil {
 		s.answerError(c, err)

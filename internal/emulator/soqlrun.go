@@ -3,9 +3,35 @@ package emulator
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 )
+
+// Query answers a query as the API does, without a login and without pages, for
+// tests that run in the same process.
+func (s *Server) Query(soql string) ([]map[string]any, error) {
+	q, err := parseSOQL(soql)
+	if err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	p, err := s.current().store.bind(q, false)
+	if err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	if q.count || q.selects[0].count {
+		return nil, fmt.Errorf("query: select fields, or count over HTTP: %s", soql)
+	}
+	raw := p.render(p.run(), "/services/data/v"+strconv.Itoa(MaxVersion)+".0")
+	records := make([]map[string]any, len(raw))
+	for i := range raw {
+		if err := json.Unmarshal(raw[i], &records[i]); err != nil {
+			return nil, fmt.Errorf("query: %w", err)
+		}
+		delete(records[i], "attributes")
+	}
+	return records, nil
+}
 
 // run returns the rows of a plan in order. It holds the store's lock for
 // reading.
