@@ -115,7 +115,26 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 		return nil, err
 	}
 	defer lease.Release(ctx)
+	if options.Abandon {
+		if err := e.freeGivenUp(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return e.drive(ctx, lease, options, plans)
+}
+
+// freeGivenUp opens the reconciliation rows again that abandoned runs had claimed and never sent.
+// Those that may have been sent stay as they are: nobody knows whether they loaded.
+func (e *Engine) freeGivenUp(ctx context.Context) error {
+	chunks, err := e.cfg.Store.GivenUp(ctx, e.pipeline.Name)
+	if err != nil || len(chunks) == 0 {
+		return err
+	}
+	n, err := e.cfg.Failures.Release(ctx, chunks)
+	if n > 0 {
+		e.log.Info("records that an abandoned run was to send again are open", zap.Int64("records", n))
+	}
+	return err
 }
 
 // Resume takes an unfinished run over and finishes it, with the definition that it was started with:

@@ -484,3 +484,25 @@ func TestPlanAgreesWithTheRun(t *testing.T) {
 		t.Errorf("planned %+v, ran %+v with %d calls", plan, s.Steps[0], s.APICalls)
 	}
 }
+
+func TestAbandonedRetryFreesWhatItNeverSent(t *testing.T) {
+	t.Parallel()
+	b := setup(t, emulator.Config{})
+	b.people(t, 10)
+	b.exec(t, `UPDATE people SET name = '' WHERE id = 5`)
+	engine := b.engine(t, accounts("insert", ""))
+	s, err := engine.Run(t.Context(), run.Options{})
+	mustComplete(t, s, err, state.RunCompletedWithFailures)
+	refusal := b.fault(t, emulator.Fault{Method: "POST", Path: "/jobs/ingest", Do: emulator.DoStatus, Status: 400, Code: "INVALIDENTITY", Message: "no"})
+	if s, err = engine.Retry(t.Context(), run.RetryOptions{}); !errors.Is(err, run.ErrIncomplete) || !s.Unfinished {
+		t.Fatalf("got %v, %+v", err, s)
+	}
+	b.server.RemoveFault(refusal.ID)
+	b.exec(t, `UPDATE people SET id = id + 100`)
+	s, err = engine.Run(t.Context(), run.Options{Abandon: true})
+	mustComplete(t, s, err, state.RunCompletedWithFailures)
+	rows := b.open(t)
+	if len(rows) != 2 || rows[0].Status != reconcile.StatusOpen || *rows[0].SourceKey != "5" {
+		t.Errorf("rows %+v", rows)
+	}
+}

@@ -128,6 +128,22 @@ func (s *Store) LastRange(ctx context.Context, stepID int64) (seq int, high []st
 	return seq, high, nil
 }
 
+// GivenUp returns the chunks of a pipeline's abandoned runs that were to send records of the
+// reconciliation table again and never got a job: their records are free.
+func (s *Store) GivenUp(ctx context.Context, pipeline string) ([]int64, error) {
+	const query = `SELECT c.id FROM etl.chunks c JOIN etl.runs r ON r.id = c.run_id
+		WHERE r.pipeline = $1 AND r.state = 'inconsistent' AND c.kind <> 'range' AND c.state IN ('planned', 'spooled')`
+	rows, err := s.pool.Query(ctx, query, pipeline)
+	if err != nil {
+		return nil, fmt.Errorf("list chunks given up: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("list chunks given up: %w", err)
+	}
+	return ids, nil
+}
+
 // KnownJobs reports which of the job ids belong to a chunk.
 func (s *Store) KnownJobs(ctx context.Context, jobIDs []string) (map[string]bool, error) {
 	const query = `SELECT j FROM unnest($1::text[]) AS j
