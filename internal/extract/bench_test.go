@@ -126,8 +126,7 @@ func fixedRow() (row [][]byte, oids []uint32) {
 	add := func(oid uint32, raw []byte) {
 		row, oids = append(row, raw), append(oids, oid)
 	}
-	int8 := binary.BigEndian.AppendUint64(nil, 123456789)
-	add(pgtype.Int8OID, int8)
+	add(pgtype.Int8OID, binary.BigEndian.AppendUint64(nil, 123456789))
 	add(pgtype.TextOID, []byte("plain text of some length"))
 	add(pgtype.TextOID, []byte("with \"quotes\", commas,\r\nlines and 😀"))
 	add(pgtype.TextOID, nil)

@@ -276,7 +276,8 @@ func TestKeyConditionText(t *testing.T) {
 		{one, []string{"bigint"}, nil, []string{"7"}, `s."id" <= $3::text::bigint`, []any{"7"}},
 		{one, []string{"bigint"}, []string{"5"}, nil, `s."id" > $3::text::bigint`, []any{"5"}},
 		{
-			two, []string{"int", "text"},
+			two,
+			[]string{"int", "text"},
 			[]string{"1", "x"},
 			[]string{"2", "y"},
 			`(s."a", s."b") > ($3::text::int, $4::text::text) AND (s."a", s."b") <= ($5::text::int, $6::text::text)`,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 type comparison struct {
 	typ, expected string
 	draw          *rapid.Generator[string]
+	floatBits     int // of a float; 0: not one
 }
 
 func comparisons() []comparison {
@@ -32,27 +34,27 @@ func comparisons() []comparison {
 		return fmt.Sprintf("epoch %d", micros)
 	})
 	return []comparison{
-		{"bool", "%s::text", rapid.Map(rapid.Bool(), func(b bool) string { return printable(b) })},
-		{"smallint", "%s::text", rapid.Map(rapid.Int16(), func(n int16) string { return printable(n) })},
-		{"integer", "%s::text", rapid.Map(rapid.Int32(), func(n int32) string { return printable(n) })},
-		{"bigint", "%s::text", rapid.Map(rapid.Int64(), func(n int64) string { return printable(n) })},
-		{"numeric", "%s::text", numeric},
-		{"numeric(30,7)", "%s::text", rapid.Map(rapid.Int64(), func(n int64) string { return printable(n) + ".0625" })},
+		{"bool", "%s::text", rapid.Map(rapid.Bool(), func(b bool) string { return printable(b) }), 0},
+		{"smallint", "%s::text", rapid.Map(rapid.Int16(), func(n int16) string { return printable(n) }), 0},
+		{"integer", "%s::text", rapid.Map(rapid.Int32(), func(n int32) string { return printable(n) }), 0},
+		{"bigint", "%s::text", rapid.Map(rapid.Int64(), func(n int64) string { return printable(n) }), 0},
+		{"numeric", "%s::text", numeric, 0},
+		{"numeric(30,7)", "%s::text", rapid.Map(rapid.Int64(), func(n int64) string { return printable(n) + ".0625" }), 0},
 		// Postgres writes floats with an exponent; a numeric of that text has none.
-		{"real", "trim_scale(%s::text::numeric)::text", rapid.Map(rapid.Float32(), func(f float32) string { return printable(f) })},
-		{"double precision", "trim_scale(%s::text::numeric)::text", rapid.Map(rapid.Float64(), func(f float64) string { return printable(f) })},
-		{"date", "to_char(%s, 'YYYY-MM-DD')", instant},
-		{"timestamp", "replace(to_char(%s, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '.000Z', 'Z')", instant},
-		{"timestamptz", "replace(to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '.000Z', 'Z')", instant},
-		{"time", "to_char(%s, 'HH24:MI:SS.MS\"Z\"')", instant},
-		{"uuid", "%s::text", rapid.Map(rapid.Uint64(), func(n uint64) string { return fmt.Sprintf("%016x%016x", n, n/3) })},
-		{"bytea", "translate(encode(%s, 'base64'), E'\\n', '')", rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return fmt.Sprintf(`\x%x`, b) })},
-		{"text", `regexp_replace(%s, E'\r\n?', E'\n', 'g')`, awkward},
-		{"char(8)", `regexp_replace(%s::text, E'\r\n?', E'\n', 'g')`, awkward},
-		{"jsonb", "%s::text", rapid.Map(rapid.Int64(), func(n int64) string { return fmt.Sprintf(`{"n": %d, "s": "\u00e9\"\n"}`, n) })},
+		{"real", "trim_scale(%s::text::numeric)::text", rapid.Map(rapid.Float32(), func(f float32) string { return printable(f) }), 32},
+		{"double precision", "trim_scale(%s::text::numeric)::text", rapid.Map(rapid.Float64(), func(f float64) string { return printable(f) }), 64},
+		{"date", "to_char(%s, 'YYYY-MM-DD')", instant, 0},
+		{"timestamp", "replace(to_char(%s, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '.000Z', 'Z')", instant, 0},
+		{"timestamptz", "replace(to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '.000Z', 'Z')", instant, 0},
+		{"time", "to_char(%s, 'HH24:MI:SS.MS\"Z\"')", instant, 0},
+		{"uuid", "%s::text", rapid.Map(rapid.Uint64(), func(n uint64) string { return fmt.Sprintf("%016x%016x", n, n/3) }), 0},
+		{"bytea", "translate(encode(%s, 'base64'), E'\\n', '')", rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return fmt.Sprintf(`\x%x`, b) }), 0},
+		{"text", `regexp_replace(%s, E'\r\n?', E'\n', 'g')`, awkward, 0},
+		{"char(8)", `regexp_replace(%s::text, E'\r\n?', E'\n', 'g')`, awkward, 0},
+		{"jsonb", "%s::text", rapid.Map(rapid.Int64(), func(n int64) string { return fmt.Sprintf(`{"n": %d, "s": "\u00e9\"\n"}`, n) }), 0},
 		{"bigint[]", "array_to_string(%s, ';')", rapid.Map(rapid.SliceOf(rapid.Int64()), func(n []int64) string {
 			return "{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(n), " ", ","), "[]") + "}"
-		})},
+		}), 0},
 	}
 }
 
@@ -89,10 +91,32 @@ func TestSameAsPostgres(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, chunks[0].records(t)); diff != "" {
+		got := chunks[0].records(t)
+		readFloats(t, types, want)
+		readFloats(t, types, got)
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("records (-postgres +extract):\n%s", diff)
 		}
 	})
+}
+
+// readFloats replaces floats by what they read back as. Of decimals of the same
+// length that read back as the same float, Postgres takes none that lies half way
+// to the next float, and Go does: 33554450 for 33554448 as a real.
+func readFloats(t *rapid.T, types []comparison, records [][]string) {
+	t.Helper()
+	for _, record := range records {
+		for i, c := range types {
+			if c.floatBits == 0 || record[i] == "#N/A" {
+				continue
+			}
+			f, err := strconv.ParseFloat(record[i], c.floatBits)
+			if err != nil || strings.Contains(record[i], "e") {
+				t.Fatalf("float %q: %v", record[i], err)
+			}
+			record[i] = strconv.FormatFloat(f, 'g', -1, c.floatBits)
+		}
+	}
 }
 
 // insertRandom replaces the rows.

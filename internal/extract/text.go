@@ -24,13 +24,14 @@ func appendUUID(dst, raw []byte) ([]byte, *reason) {
 	if len(raw) != 16 {
 		return malformed(dst, codeInvalidText, "uuid")
 	}
-	for i, part := range [][]byte{raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:]} {
-		if i > 0 {
-			dst = append(dst, '-')
-		}
-		dst = hex.AppendEncode(dst, part)
-	}
-	return dst, nil
+	var text [36]byte
+	hex.Encode(text[:], raw[:4])
+	hex.Encode(text[9:], raw[4:6])
+	hex.Encode(text[14:], raw[6:8])
+	hex.Encode(text[19:], raw[8:10])
+	hex.Encode(text[24:], raw[10:])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return append(dst, text[:]...), nil
 }
 
 func appendBase64(dst, raw []byte) ([]byte, *reason) {
