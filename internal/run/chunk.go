@@ -79,7 +79,7 @@ func unsent(at state.ChunkState) bool {
 
 // cleanUp removes a reconciled chunk's files and passes on what settling found.
 func (s *stepRun) cleanUp(c *state.Chunk) error {
-	if err := s.cfg.Spool.Remove(c.File); err != nil && c.File != "" {
+	if err := s.removeFile(c.File); err != nil {
 		return err
 	}
 	return s.checkStops(c)
@@ -142,7 +142,7 @@ func (s *stepRun) verify(ctx context.Context, c *state.Chunk) (bool, error) {
 		return false, err
 	}
 	s.log.Info("chunk file is lost; extracting it again", zap.Int("chunk", c.Seq), zap.Error(err))
-	if err := s.cfg.Spool.Remove(c.File); err != nil {
+	if err := s.removeFile(c.File); err != nil {
 		return false, err
 	}
 	return false, s.lease.Unspool(ctx, c)

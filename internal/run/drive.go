@@ -44,12 +44,21 @@ func (e *Engine) drive(ctx context.Context, lease *state.Lease, options Options,
 	switch final {
 	case state.RunSucceeded, state.RunCompletedWithFailures:
 		// Its chunks' files are gone already; this is their folder.
-		return summary, e.cfg.Spool.RemoveRun(lease.RunID())
+		return summary, e.removeFolder(lease.RunID())
 	case state.RunInterrupted:
 		return summary, context.Cause(ctx)
 	case state.RunRunning, state.RunStopped, state.RunFailed, state.RunInconsistent:
 	}
 	return summary, fmt.Errorf("%w: %s", ErrIncomplete, reason)
+}
+
+func (e *Engine) removeFolder(runID int64) error {
+	e.cfg.reach(pointRemoveRun)
+	if err := e.cfg.Spool.RemoveRun(runID); err != nil {
+		return err
+	}
+	e.cfg.reach(pointRemovedRun)
+	return nil
 }
 
 func (e *Engine) driveSteps(ctx context.Context, lease *state.Lease, options Options, plans []*stepPlan, log *zap.Logger) error {

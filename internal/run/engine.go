@@ -40,6 +40,10 @@ type Config struct {
 	// RetryWait is how long records that failed for a passing reason rest before they are sent again;
 	// it doubles with each attempt. Default 15 s.
 	RetryWait time.Duration
+
+	// Probe hears of each of Points as it is reached, from any goroutine. It is for tests that kill the
+	// process there; nil otherwise.
+	Probe func(point string)
 }
 
 // Engine runs one pipeline. One run at a time: its methods must not be called concurrently, but for

@@ -91,11 +91,11 @@ func (f *files) begin(ctx context.Context, seq int) (extract.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chunkWriter{f.writer, f.step.progress}, nil
+	return chunkWriter{f.writer, f.step}, nil
 }
 
 func (f *files) end(ctx context.Context, c extract.Chunk) error {
-	info, err := f.writer.Commit()
+	info, err := f.step.commit(f.writer)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (f *files) end(ctx context.Context, c extract.Chunk) error {
 	record, cancel := shield(ctx)
 	defer cancel()
 	if err := f.recorded(record, c.Seq, sp); err != nil {
-		return errors.Join(err, f.step.cfg.Spool.Remove(f.name))
+		return errors.Join(err, f.step.removeFile(f.name))
 	}
 	f.cut++
 	return nil
@@ -150,19 +150,43 @@ func (r rejectionRows) Rejection() reconcile.Rejection {
 	return reconcile.Rejection{Key: x.Key, Code: x.Code, Message: x.Message, Field: x.Field, Payload: x.Payload}
 }
 
+// commit makes a chunk's file whole.
+func (s *stepRun) commit(w *spool.Writer) (spool.Info, error) {
+	s.cfg.reach(pointSpool)
+	info, err := w.Commit()
+	if err == nil {
+		s.cfg.reach(pointSpooled)
+	}
+	return info, err
+}
+
+// removeFile removes a chunk's file; a chunk of which every row is gone from the source has none.
+func (s *stepRun) removeFile(name string) error {
+	if name == "" {
+		return nil
+	}
+	s.cfg.reach(pointRemove)
+	if err := s.cfg.Spool.Remove(name); err != nil {
+		return err
+	}
+	s.cfg.reach(pointRemoved)
+	return nil
+}
+
 // chunkWriter counts rows as they go into the spool.
 type chunkWriter struct {
 	*spool.Writer
-	progress *StepProgress
+	step *stepRun
 }
 
 func (w chunkWriter) Append(key, record []byte) error {
-	w.progress.read.Add(1)
+	w.step.progress.read.Add(1)
+	w.step.cfg.reach(pointAppend)
 	return w.Writer.Append(key, record)
 }
 
 func (w chunkWriter) Reject(key, code, message, field string, payload []byte) error {
-	w.progress.read.Add(1)
-	w.progress.rejected.Add(1)
+	w.step.progress.read.Add(1)
+	w.step.progress.rejected.Add(1)
 	return w.Writer.Reject(spool.Rejection{Key: key, Code: code, Message: message, Field: field, Payload: json.RawMessage(payload)})
 }

@@ -114,12 +114,13 @@ func (s *stepRun) fillPayloads(ctx context.Context, c *state.Chunk) error {
 		}
 		buffer = csvLine(buffer[:0], values)
 		s.progress.read.Add(1)
+		s.cfg.reach(pointAppend)
 		return writer.Append(strconv.AppendInt(nil, record.RowID, 10), buffer)
 	})
 	if err != nil {
 		return errors.Join(err, writer.Abort())
 	}
-	info, err := writer.Commit()
+	info, err := s.commit(writer)
 	if err != nil {
 		return err
 	}

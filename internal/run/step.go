@@ -161,7 +161,7 @@ func (s *stepRun) discard(ctx context.Context) error {
 		return err
 	}
 	for _, c := range chunks {
-		if err := s.cfg.Spool.Remove(c.File); err != nil {
+		if err := s.removeFile(c.File); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 		return nil, err
 	}
 	lease := &Lease{store: s, lock: lock, epoch: 1}
-	err = s.inTx(ctx, func(tx pgx.Tx) error {
+	err = s.inTx(ctx, WriteStart, func(tx pgx.Tx) error {
 		if err := settleEarlier(ctx, tx, s, n.Pipeline, n.Abandon); err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 	lease := &Lease{store: s, lock: lock, run: runID}
 	host, pid := whoAmI()
 	// FOR UPDATE waits for writers that hold the fence (FOR KEY SHARE); a plain UPDATE would not.
-	err = s.inTx(ctx, func(tx pgx.Tx) error {
+	err = s.inTx(ctx, WriteTake, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM etl.runs WHERE id = $1 FOR UPDATE`, runID); err != nil {
 			return err
 		}

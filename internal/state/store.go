@@ -14,7 +14,8 @@ var ErrNotFound = errors.New("not found")
 
 // Store reads and writes the `etl` schema. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	probe func(point string) // nil outside of tests
 }
 
 // Open migrates the state schema where it is behind (migrations only add, so an older process that
@@ -49,7 +50,17 @@ func (s *Store) Close() { s.pool.Close() }
 // Pool is the connection pool, for the packages that own other tables of the schema.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// inTx runs fn in a transaction that is committed when fn returns nil.
-func (s *Store) inTx(ctx context.Context, fn func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, fn)
+// inTx runs fn in a transaction that is committed when fn returns nil. w is what it makes durable.
+func (s *Store) inTx(ctx context.Context, w Write, fn func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		s.reach(w, beforeCommit)
+		return nil
+	})
+	if err == nil {
+		s.reach(w, afterCommit)
+	}
+	return err
 }

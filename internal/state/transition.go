@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,7 +25,7 @@ type Spooled struct {
 func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled, write func(tx pgx.Tx, chunkID int64) error) (*Chunk, error) {
 	c := &Chunk{RunID: l.run, StepID: stepID, Seq: seq, Kind: ChunkRange, Attempt: 1, State: ChunkSpooled}
 	c.take(sp)
-	err := l.fenced(ctx, func(tx pgx.Tx) error {
+	err := l.fenced(ctx, Arrow{chunkNew, ChunkSpooled}.Write(), func(tx pgx.Tx) error {
 		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected)
 			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`
 		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected).Scan(&c.ID)
@@ -46,7 +47,7 @@ func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled,
 // chunk's and returns how many there were; with none the chunk is not recorded and nil is returned.
 func (l *Lease) Plan(ctx context.Context, stepID int64, kind ChunkKind, claim func(tx pgx.Tx, chunkID int64) (int64, error)) (*Chunk, error) {
 	var c *Chunk
-	err := l.fenced(ctx, func(tx pgx.Tx) error {
+	err := l.fenced(ctx, Arrow{chunkNew, ChunkPlanned}.Write(), func(tx pgx.Tx) error {
 		var err error
 		if c, err = l.plan(ctx, tx, stepID, kind, nil, nil); err != nil {
 			return err
@@ -173,7 +174,7 @@ func (l *Lease) Finished(ctx context.Context, c *Chunk, end JobEnd) error {
 // the chunk as reconciled, all in one transaction. Counts that do not balance are refused.
 func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (ends Counts, requeued int64, err error)) error {
 	next := *c
-	err := l.store.inTx(ctx, func(tx pgx.Tx) error {
+	err := l.store.inTx(ctx, Arrow{c.State, ChunkReconciled}.Write(), func(tx pgx.Tx) error {
 		ends, requeued, err := settle(tx)
 		if err != nil {
 			return err
@@ -212,7 +213,7 @@ func (l *Lease) Halt(ctx context.Context, c *Chunk, reason string) error {
 // Discard removes the chunks of a step of which nothing was ever sent, so that the step can be
 // extracted afresh. It refuses when a job exists for any of them.
 func (l *Lease) Discard(ctx context.Context, stepID int64) error {
-	return l.fenced(ctx, func(tx pgx.Tx) error {
+	return l.fenced(ctx, WriteDiscard, func(tx pgx.Tx) error {
 		var sent int64
 		err := tx.QueryRow(ctx, `SELECT count(*) FROM etl.chunks WHERE step_id = $1 AND (state <> 'spooled' OR replaced_jobs <> '{}')`, stepID).Scan(&sent)
 		if err != nil {
@@ -239,7 +240,7 @@ func (c *Chunk) take(sp Spooled) {
 
 // move commits one arrow of the state machine. more runs in the same transaction, after the update.
 func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, more func(pgx.Tx) error) error {
-	err := l.fenced(ctx, func(tx pgx.Tx) error {
+	err := l.fenced(ctx, writeOf(c.State, next.State), func(tx pgx.Tx) error {
 		if err := l.update(ctx, tx, c, next, from); err != nil {
 			return err
 		}
@@ -255,7 +256,18 @@ func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, mor
 	return nil
 }
 
+// writeOf names the move of a chunk; one that stays where it is has halted.
+func writeOf(from, to ChunkState) Write {
+	if from == to {
+		return WriteHalt
+	}
+	return Arrow{from, to}.Write()
+}
+
 func (l *Lease) update(ctx context.Context, tx pgx.Tx, c, next *Chunk, from []ChunkState) error {
+	if c.State != next.State && !slices.Contains(Arrows(), Arrow{c.State, next.State}) {
+		return errors.New("there is no such move")
+	}
 	const query = `UPDATE etl.chunks SET state = $3, file = $4, key_low = $5, key_high = $6, rows_sent = $7, bytes = $8, crc32c = $9,
 			job_id = NULLIF($10, ''), job_state = NULLIF($11, ''), job_error = NULLIF($12, ''), records_processed = $13, records_failed = $14,
 			replaced_jobs = $15, rows_read = $16, rows_loaded = $17, rows_failed = $18, rows_unprocessed = $19, rows_rejected = $20,

@@ -14,8 +14,8 @@ import (
 const fence = `WITH fence AS MATERIALIZED (SELECT FROM etl.runs WHERE id = $1 AND epoch = $2 FOR KEY SHARE) `
 
 // fenced runs fn in a transaction that is committed only while the lease still holds the run.
-func (l *Lease) fenced(ctx context.Context, fn func(pgx.Tx) error) error {
-	return l.store.inTx(ctx, func(tx pgx.Tx) error {
+func (l *Lease) fenced(ctx context.Context, w Write, fn func(pgx.Tx) error) error {
+	return l.store.inTx(ctx, w, func(tx pgx.Tx) error {
 		if err := l.checkFence(ctx, tx); err != nil {
 			return err
 		}
@@ -35,13 +35,7 @@ func (l *Lease) checkFence(ctx context.Context, tx pgx.Tx) error {
 func (l *Lease) FinishRun(ctx context.Context, state RunState, reason string, apiCalls int64) error {
 	const query = fence + `UPDATE etl.runs SET state = $3, error = NULLIF($4, ''), api_calls = api_calls + $5, finished_at = now()
 		WHERE id = $1 AND EXISTS (SELECT FROM fence)`
-	return l.exec(ctx, fmt.Sprintf("finish run %d", l.run), query, string(state), reason, apiCalls)
-}
-
-// SetOrg records which org the run loads into, for a resume to compare.
-func (l *Lease) SetOrg(ctx context.Context, orgID, instanceURL string) error {
-	const query = fence + `UPDATE etl.runs SET org_id = $3, instance_url = $4 WHERE id = $1 AND EXISTS (SELECT FROM fence)`
-	return l.exec(ctx, fmt.Sprintf("record the org of run %d", l.run), query, orgID, instanceURL)
+	return l.exec(ctx, WriteFinish, fmt.Sprintf("finish run %d", l.run), query, string(state), reason, apiCalls)
 }
 
 // SetStep moves a step to a state; reason says why it stopped or failed.
@@ -50,17 +44,18 @@ func (l *Lease) SetStep(ctx context.Context, stepID int64, state StepState, reas
 			started_at = coalesce(started_at, now()),
 			finished_at = CASE WHEN $4 = 'running' THEN NULL ELSE now() END
 		WHERE id = $3 AND EXISTS (SELECT FROM fence)`
-	return l.exec(ctx, fmt.Sprintf("record step %d as %s", stepID, state), query, stepID, string(state), reason)
+	return l.exec(ctx, WriteStep, fmt.Sprintf("record step %d as %s", stepID, state), query, stepID, string(state), reason)
 }
 
 // ExtractionDone records that the last row of the step has been cut into a chunk.
 func (l *Lease) ExtractionDone(ctx context.Context, stepID int64) error {
 	const query = fence + `UPDATE etl.steps SET extracted_at = now() WHERE id = $3 AND EXISTS (SELECT FROM fence)`
-	return l.exec(ctx, "record the end of the extraction", query, stepID)
+	return l.exec(ctx, WriteExtracted, "record the end of the extraction", query, stepID)
 }
 
 // exec runs a fenced statement that must change a row; none changed means that the run was taken over.
-func (l *Lease) exec(ctx context.Context, what, query string, args ...any) error {
+func (l *Lease) exec(ctx context.Context, w Write, what, query string, args ...any) error {
+	l.store.reach(w, beforeCommit)
 	tag, err := l.store.pool.Exec(ctx, query, append([]any{l.run, l.epoch}, args...)...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -68,6 +63,7 @@ func (l *Lease) exec(ctx context.Context, what, query string, args ...any) error
 	if tag.RowsAffected() == 0 {
 		return fmt.Errorf("%s: %w", what, ErrFenced)
 	}
+	l.store.reach(w, afterCommit)
 	return nil
 }
 
