@@ -148,20 +148,24 @@ func (s *Server) lifetime() string {
 	return " (until this test process ends; set " + envURL + " to keep it longer)"
 }
 
-// guardScript runs the server ("$@") and ends it when standard input ends, which
-// it does when we close it and also when we die, however we die. It says
-// "ready" once the server answers, and exits when the server ends before that or
-// has not come up after minutes. A shell rather than the parent-death signal: that one follows the
-// thread that forked, exists on Linux only, and would leave the files behind.
+// guardScript makes the cluster, runs the server ("$@") and ends it when standard
+// input ends, which it does when we close it and also when we die, however and
+// whenever we die. It says "ready" once the server answers; when one step fails, or
+// the server has not come up after minutes, it says why and exits. A shell rather
+// than the parent-death signal: that one follows the thread that forked, exists on
+// Linux only, and would leave the files behind.
 const guardScript = `
-dir=$1 isready=$2; shift 2
+dir=$1 initdb=$2 isready=$3; shift 3
+trap '' PIPE # nobody may be left to read what it says
+fail() { cat "$dir/log"; rm -rf "$dir"; exit 1; }
+"$initdb" -D "$dir/data" -U "$PGUSER" --no-sync --auth=trust --encoding=UTF8 --no-locale >"$dir/log" 2>&1 || fail
 "$@" >"$dir/log" 2>&1 &
 server=$!
 tries=6000
 until "$isready" -q -h "$dir" -p 5432; do
 	tries=$((tries - 1))
 	[ $tries -gt 0 ] || kill -KILL $server
-	kill -0 $server 2>/dev/null || { cat "$dir/log"; exit 1; }
+	kill -0 $server 2>/dev/null || fail
 	sleep 0.02
 done
 echo ready
@@ -171,21 +175,15 @@ wait $server
 rm -rf "$dir"
 `
 
-// launch makes the cluster and starts the server under its guard.
+// launch starts the server under its guard.
 func (s *Server) launch(ctx context.Context, bin binaries, owner owner) error {
-	data := filepath.Join(s.dir, "data")
-	initdb := exec.CommandContext(ctx, bin.initdb, "-D", data, "-U", superuser,
-		"--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale")
-	owner.apply(initdb, s.dir)
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	server := append([]string{bin.postgres, "-D", data}, serverSettings(s.dir)...)
-	args := append([]string{"-c", guardScript, "guard", s.dir, bin.isready}, server...)
+	server := append([]string{bin.postgres, "-D", filepath.Join(s.dir, "data")}, serverSettings(s.dir)...)
+	args := append([]string{"-c", guardScript, "guard", s.dir, bin.initdb, bin.isready}, server...)
 	// Not CommandContext: the server belongs to Stop, not to the call that
 	// started it.
 	guard := exec.Command("/bin/sh", args...) //nolint:noctx // outlives ctx by design
 	owner.apply(guard, s.dir)
+	guard.Env = append(guard.Env, "PGUSER="+superuser)
 	return s.run(ctx, guard)
 }
 
