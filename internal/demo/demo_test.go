@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +24,30 @@ import (
 	"bulkhead/internal/spool"
 	"bulkhead/internal/state"
 )
+
+// envVictim makes this test binary set a stage, print its folder and kill
+// itself.
+const envVictim = "DEMO_VICTIM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envVictim) != "" {
+		dieOnStage()
+	}
+	os.Exit(m.Run())
+}
+
+func dieOnStage() {
+	stage, err := demo.Open(context.Background(), small)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Print(stage.Dir)
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		panic(err)
+	}
+	panic(self.Kill())
+}
 
 // small is a stage that shows every kind of mistake.
 var small = demo.Config{Customers: 500, Contacts: 1200}
@@ -290,5 +316,28 @@ func TestNothingStaysBehind(t *testing.T) {
 	// An interrupted start leaves no stage to close.
 	if _, err := demo.Open(ctx, small); err == nil {
 		t.Error("an interrupted start says nothing")
+	}
+}
+
+func TestKilledProcessLeavesNoFolder(t *testing.T) {
+	t.Parallel()
+	victim := exec.CommandContext(t.Context(), os.Args[0])
+	victim.Env = append(os.Environ(), envVictim+"=1")
+	out, err := victim.Output()
+	dir := string(out)
+	if err == nil || !strings.Contains(dir, "etl-demo-") {
+		t.Fatalf("victim: %v, printed %q", err, dir)
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(dir); os.IsNotExist(err) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatalf("%s is still there", dir)
+		}
 	}
 }

@@ -116,8 +116,11 @@ func (c Config) personFlaw(n int) flaw {
 }
 
 // contended reports whether the n-th person's account happens to be locked by
-// somebody else when the person is loaded for the first time.
-func (c Config) contended(n int) bool { return n%1500 == 700 && c.personFlaw(n) == sound }
+// somebody else when the person is loaded for the first time. It is so for few,
+// however many there are: each costs the org a look at every record.
+func (c Config) contended(n int) bool {
+	return n%1500 == 700 && n < DefaultContacts && c.personFlaw(n) == sound
+}
 
 // employer is the customer that the n-th person works for, by its number. The
 // older customers have more people, and some have none.

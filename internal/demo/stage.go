@@ -4,7 +4,7 @@
 //
 // What must become of every record is known beforehand, and [Stage.Audit] holds
 // it against what did. The package must never touch a database or an org that it
-// did not start, and Close leaves nothing of it behind.
+// did not start. Nothing of the stage outlives the process, not even a killed one.
 package demo
 
 import (
@@ -80,6 +80,7 @@ type Stage struct {
 	Dir string
 
 	cfg      Config
+	folder   *folder
 	postgres *pgtest.Server
 	org      *emulator.Server
 	dsn      string
@@ -110,9 +111,10 @@ func (s *Stage) open(ctx context.Context) error {
 	if s.dsn, err = s.postgres.CreateDatabase(ctx, database); err != nil {
 		return err
 	}
-	if s.Dir, err = os.MkdirTemp("", "etl-demo-"); err != nil {
-		return fmt.Errorf("make the project's folder: %w", err)
+	if s.folder, err = makeFolder(); err != nil {
+		return err
 	}
+	s.Dir = s.folder.path
 	// The org outlives ctx: a run that is interrupted still settles with it.
 	s.org, err = emulator.Start(context.WithoutCancel(ctx), emulator.Config{
 		DataDir: filepath.Join(s.Dir, "org"), BatchLatency: s.cfg.BatchLatency, BatchParallel: batchParallel,
@@ -129,14 +131,12 @@ func (s *Stage) open(ctx context.Context) error {
 // uploaded.
 func (c Config) faults() []emulator.Fault {
 	faults := []emulator.Fault{{On: emulator.OnRequest, Do: emulator.DoCutAfter, Method: "PUT", Path: "/batches", Skip: 1, Times: 1}}
-	var keys []string
 	for n := range c.Contacts {
 		if c.contended(n) {
-			keys = append(keys, strconv.FormatInt(personID(n), 10))
+			// A fault of its own, so that each record is refused once.
+			key := strconv.FormatInt(personID(n), 10)
+			faults = append(faults, emulator.Fault{On: emulator.OnRow, Object: "Contact", Field: "Legacy_Id__c", Keys: []string{key}, Times: 1})
 		}
-	}
-	if len(keys) > 0 {
-		faults = append(faults, emulator.Fault{On: emulator.OnRow, Object: "Contact", Field: "Legacy_Id__c", Keys: keys, Times: len(keys)})
 	}
 	return faults
 }
@@ -199,6 +199,9 @@ func (s *Stage) Env(env func(string) (string, bool)) func(string) (string, bool)
 	}
 }
 
+// Config is what the stage is filled with.
+func (s *Stage) Config() Config { return s.cfg }
+
 // DatabaseURL is where the source is, for etl and for psql.
 func (s *Stage) DatabaseURL() string { return s.dsn }
 
@@ -208,7 +211,8 @@ func (s *Stage) OrgURL() string { return s.org.URL() }
 // Mistakes are the kinds of mistakes that the rows have, with their numbers.
 func (s *Stage) Mistakes() []Mistake { return s.cfg.Mistakes() }
 
-// Close stops the org and Postgres, and removes what they left on disk.
+// Close stops the org and Postgres, and removes what there is of them on disk. It
+// must be called once.
 func (s *Stage) Close() error {
 	var errs []error
 	if s.org != nil {
@@ -217,8 +221,8 @@ func (s *Stage) Close() error {
 	if s.postgres != nil {
 		errs = append(errs, s.postgres.Stop())
 	}
-	if s.Dir != "" {
-		errs = append(errs, os.RemoveAll(s.Dir))
+	if s.folder != nil {
+		errs = append(errs, s.folder.remove())
 	}
 	return errors.Join(errs...)
 }
