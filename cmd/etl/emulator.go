@@ -29,10 +29,10 @@ func newEmulatorCmd(a *app) *cobra.Command {
 		Use:   "emulator",
 		Short: "Run a local org that speaks OAuth, Bulk API 2.0, describe, limits and query",
 		Long: `Run a local org, until interrupted: OAuth, Bulk API 2.0 ingest, describe, limits
-and query, with Salesforce's limits and habits. It has the usual objects and
-Invoice__c, all with an external id Legacy_Id__c; --describe takes those of an
-org instead ("sf sobject describe" writes such files). Records are kept in
-memory and are gone when it ends.
+and query, with Salesforce's limits and habits. It has the usual objects, with an
+external id Legacy_Id__c, and Invoice__c; --describe takes those of an org
+instead ("sf sobject describe" writes such files). Records are kept in memory and
+are gone when it ends.
 
 The variables that point etl at it are printed first. --fault lets something go
 wrong, as a JSON object, a list of them, or @FILE:
@@ -43,7 +43,7 @@ wrong, as a JSON object, a list of them, or @FILE:
   {"on":"request","do":"status","status":503,"path":"/jobs/ingest","probability":0.1}
   {"on":"job","do":"job-fail","batches":1,"times":1,"message":"InvalidBatch : boom"}`,
 		Example: `  etl emulator
-  eval "$(etl emulator --addr 127.0.0.1:9000 | head -4)"
+  etl emulator --addr 127.0.0.1:9000 > emulator.env &   # then: . ./emulator.env
   etl emulator --batch-latency 500ms --fault @faults.json`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmulator(cmd.Context(), a, opts) },

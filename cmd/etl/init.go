@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -84,7 +85,7 @@ func runInit(a *app, opts initOptions) error {
 	step := 0
 	next := func(command, why string) {
 		step++
-		a.printf("  %d. %-32s %s\n", step, command, why)
+		a.printf("  %d. %s\n", step, strings.TrimSpace(fmt.Sprintf("%-32s %s", command, why)))
 	}
 	a.printf("\nNext:\n")
 	if opts.dir != "." {

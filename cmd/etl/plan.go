@@ -97,9 +97,11 @@ func (a *app) printPlan(plan *run.Plan, asJSON bool) error {
 		printPlanStep(a, paint, step)
 	}
 	printFindings(a, paint, plan.Findings)
-	if len(plan.Steps) > 0 {
-		printCost(a, paint, plan)
+	if len(plan.Steps) == 0 {
+		a.printf("A run would be refused: mend the errors first.\n")
+		return nil
 	}
+	printCost(a, paint, plan)
 	return nil
 }
 
@@ -145,8 +147,10 @@ func printCost(a *app, paint console.Paint, plan *run.Plan) {
 	row := func(what string, need int64, limit string) {
 		l, ok := plan.Limits[limit]
 		switch {
+		case limit == "":
+			table.Row(what, need, "", "")
 		case !ok:
-			table.Row(what, need, "?", "?")
+			table.Row(what, need, "unknown", "")
 		case need > l.Remaining:
 			table.Row(what, need, console.Painted(paint.Bad(console.Count(l.Remaining))), l.Max)
 		default:

@@ -7,9 +7,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is what the Makefile says this is; the linker can set nothing but a
+// variable. Nothing writes it.
+var version = ""
+
 // versionView is what is known about this binary.
 type versionView struct {
-	Version  string `json:"version"` // devel when it was not built from a tagged module
+	Version  string `json:"version"` // devel when nothing is known
 	Revision string `json:"revision,omitempty"`
 	Time     string `json:"time,omitempty"` // of the revision
 	Modified bool   `json:"modified"`       // built from a changed checkout
@@ -56,6 +60,9 @@ func currentVersion() versionView {
 	}
 	if info.Main.Version != "" && info.Main.Version != "(devel)" {
 		v.Version = info.Main.Version
+	}
+	if version != "" {
+		v.Version = version
 	}
 	for _, s := range info.Settings {
 		switch s.Key {

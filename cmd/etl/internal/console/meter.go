@@ -50,6 +50,14 @@ func left(c run.Counts, rate float64) (d time.Duration, ok bool) {
 	return time.Duration(float64(rest) / rate * float64(time.Second)), true
 }
 
+// wholeSeconds is for times that nobody knows to a tenth of a second.
+func wholeSeconds(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%ds", int(d.Round(time.Second).Seconds()))
+	}
+	return Duration(d)
+}
+
 // describe says where a step stands in at most width characters, the most
 // important first; width 0 means no limit.
 func describe(c run.Counts, rate float64, width int) string {
@@ -62,7 +70,7 @@ func describe(c run.Counts, rate float64, width int) string {
 		parts = append(parts, Count(c.Failed)+" failed")
 	}
 	if d, ok := left(c, rate); ok && !c.Finished {
-		parts = append(parts, Duration(d.Round(time.Second))+" left")
+		parts = append(parts, wholeSeconds(d)+" left")
 	}
 	if c.Finished {
 		parts = append(parts, "in "+Duration(c.Elapsed))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"bulkhead/internal/run"
 )
@@ -121,7 +122,7 @@ func newBars(w Watching, terminal int) *bars {
 	style.Options.DoneString, style.Options.ErrorString = "", ""
 	style.Visibility = progress.StyleVisibility{Percentage: true, Tracker: true}
 	if w.Paint.On {
-		style.Colors = progress.StyleColorsExample
+		style.Colors = progress.StyleColors{Tracker: text.Colors{text.FgCyan}}
 	}
 	b.writer.SetStyle(style)
 	return b
