@@ -62,12 +62,22 @@ interrupted anywhere is finished with "etl resume".`,
 	flags.BoolVar(&a.noColor, "no-color", false, "no colours (as does the variable NO_COLOR)")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.prepare() }
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(
-		newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newRunCmd(a), newResumeCmd(a),
-		newRunsCmd(a), newShowCmd(a), newFailedCmd(a),
-		newLimitsCmd(a), newJobsCmd(a), newMigrateCmd(a),
-		newEmulatorCmd(a), newDoctorCmd(a), newSchemaCmd(a), newVersionCmd(a),
-	)
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"start", "Begin and check:", []*cobra.Command{newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newDoctorCmd(a), newSchemaCmd(a)}},
+		{"load", "Load, and work what did not load:", []*cobra.Command{newRunCmd(a), newResumeCmd(a), newRunsCmd(a), newShowCmd(a), newFailedCmd(a)}},
+		{"org", "The org and the state:", []*cobra.Command{newLimitsCmd(a), newJobsCmd(a), newMigrateCmd(a)}},
+		{"try", "Try it without an org:", []*cobra.Command{newDemoCmd(a), newEmulatorCmd(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.AddCommand(newVersionCmd(a))
 	complete(root.RegisterFlagCompletionFunc("log-level", fixed("debug", "info", "warn", "error")))
 	complete(root.RegisterFlagCompletionFunc("log-format", fixed("console", "json")))
 	return root
