@@ -23,8 +23,8 @@ func (p *Project) read() error {
 	}
 	doc := yamlfile.Parse(p.File, text)
 	root := doc.Root().Mapping()
-	p.sources = readGroup(root.Get("sources"), readSource)
-	p.orgs = readGroup(root.Get("orgs"), readOrg)
+	p.sources = readGroup(root.Get("sources").Hush(), readSource)
+	p.orgs = readGroup(root.Get("orgs").Hush(), readOrg)
 	p.readSpool(root.Get("spool"))
 	root.Close("x-")
 	return doc.Err()

@@ -224,13 +224,29 @@ func TestMistakesInFile(t *testing.T) {
 		{"no url", "sources: { a: {} }\n", []string{`1:15: sources.a: the key "url" is missing: where the database is, such as ${WAREHOUSE_URL}`}},
 		{"wrong types", "sources: [a]\norgs: { a: b }\nspool: { dir: 1, max_bytes: much }\n", []string{
 			`1:10: sources: must be a block of keys ("key: value" lines), not a list`,
-			`2:12: orgs.a: must be a block of keys ("key: value" lines), not the text "b"`,
+			`2:12: orgs.a: must be a block of keys ("key: value" lines), not a single value`,
 			`3:15: spool.dir: must be a text: write it in quotes, as "1"`,
 			`3:29: spool.max_bytes: "much" is no size: write it such as 90MB, 64MiB or 90000000`,
 		}},
 		{"a client secret", "orgs: { a: { client_secret: hunter2 } }\n", []string{"1:29: orgs.a.client_secret: " + secret}},
 		{"a secret beside a variable", "orgs: { a: { refresh_token: \"${A}hunter2\" } }\n", []string{"1:29: orgs.a.refresh_token: " + secret}},
 		{"a secret as a default", "orgs: { a: { access_token: \"${A:-hunter2}\" } }\n", []string{"1:28: orgs.a.access_token: " + secret}},
+		{"a secret that is a number", "orgs: { a: { client_secret: 20260131 } }\n", []string{"1:29: orgs.a.client_secret: must be a text: write it in quotes"}},
+		{"a connection string in a source's place", "sources: { a: \"postgres://u:hunter2@h/d\" }\n", []string{
+			`1:15: sources.a: must be a block of keys ("key: value" lines), not a single value`,
+		}},
+		{"a connection string in the sources' place", "sources:\n  postgres://u:hunter2@h/d\n", []string{
+			`2:3: sources: must be a block of keys ("key: value" lines), not a single value`,
+		}},
+		{"a secret in a key's place", "orgs: { a: { auth: jwt, hunter2, hunter2 } }\n", []string{
+			"1:25: orgs.a: unknown key (not shown); the keys here are login_url, auth, client_id, username, private_key_file, instance_url, api_version, client_secret, refresh_token, access_token",
+			"1:34: orgs.a: the key (not shown) is given twice, first on line 1: remove one",
+		}},
+		{"a secret that YAML takes for an alias", "orgs: { a: { client_secret: *hunter2 } }\n", []string{
+			"1:29: this is no valid YAML: an alias (*name) stands here, but no anchor (&name) of its name: put a text that begins with an asterisk in quotes",
+		}},
+		{"a secret that YAML takes for a tag", "orgs: { a: { client_secret: !hunter2 x } }\n", []string{"1:29: orgs.a.client_secret: must be a text: write it in quotes"}},
+		{"a secret as a list", "orgs: { a: { client_secret: [hunter2] } }\n", []string{"1:29: orgs.a.client_secret: must be a text, not a list"}},
 		{"a file without a name", "orgs: { a: { access_token: \"file:\" } }\n", []string{"1:28: orgs.a.access_token: " + secret}},
 		{"a password in a url", "sources: { a: { url: \"postgres://u:hunter2@${HOST:-h}:${PORT}/d\" } }\n", []string{"1:22: sources.a.url: " + password}},
 		{"a password as a default", "sources: { a: { url: \"${URL:-postgres://u:hunter2@h/d}\" } }\n", []string{"1:22: sources.a.url: " + password}},

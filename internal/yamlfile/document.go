@@ -134,6 +134,10 @@ func (d *Document) explain(at Pos, message string) string {
 	if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") {
 		return "a tab indents this line; use spaces"
 	}
+	// The parser quotes the name, which is a secret that begins with an asterisk as likely as not.
+	if strings.HasPrefix(message, "unknown anchor") {
+		return "an alias (*name) stands here, but no anchor (&name) of its name: put a text that begins with an asterisk in quotes"
+	}
 	switch message {
 	case "mapping values are not allowed in this context":
 		return `a colon is not expected here: check the indentation of this line and the one above, and put a text that holds ": " in quotes`

@@ -2,6 +2,7 @@ package yamlfile
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -85,16 +86,24 @@ func (m *Mapping) Close(prefixes ...string) {
 		}
 		if name, ok := nearest.Name(e.Key, m.known); ok {
 			meant[name] = true
-			m.report(e, "unknown key %q; did you mean %q?", e.Key, name)
+			m.report(e, "unknown key %s; did you mean %q?", m.quoted(e.Key), name)
 			continue
 		}
-		m.report(e, "unknown key %q; the keys here are %s", e.Key, strings.Join(m.known, ", "))
+		m.report(e, "unknown key %s; the keys here are %s", m.quoted(e.Key), strings.Join(m.known, ", "))
 	}
 	for _, required := range m.missing {
 		if !meant[required.key] {
 			m.value.Problem("the key %q is missing: %s", required.key, required.why)
 		}
 	}
+}
+
+// quoted is a key as a message may show it. A secret may stand in a key's place.
+func (m *Mapping) quoted(key string) string {
+	if m.value.hushed && strings.Trim(strings.ToLower(key), "abcdefghijklmnopqrstuvwxyz_-") != "" {
+		return "(not shown)"
+	}
+	return strconv.Quote(key)
 }
 
 func (m *Mapping) report(e Entry, format string, args ...any) {
@@ -118,7 +127,7 @@ func (m *Mapping) add(node *yaml.Node, merged bool) {
 		m.put(key, value, merged)
 	}
 	for _, merge := range merges {
-		m.merge(Value{doc: m.value.doc, node: merge, path: m.value.path})
+		m.merge(Value{doc: m.value.doc, node: merge, path: m.value.path, hushed: m.value.hushed})
 	}
 }
 
@@ -133,14 +142,14 @@ func (m *Mapping) put(key, value *yaml.Node, merged bool) {
 		return
 	}
 	path := join(m.value.path, key.Value)
-	e := Entry{Key: key.Value, Pos: at, Path: path, Value: Value{doc: m.value.doc, node: value, path: path}}
+	e := Entry{Key: key.Value, Pos: at, Path: path, Value: Value{doc: m.value.doc, node: value, path: path, hushed: m.value.hushed}}
 	first, given := m.index[e.Key]
 	switch {
 	case !given:
 		m.index[e.Key] = len(m.entries)
 		m.entries = append(m.entries, e)
 	case !merged:
-		m.report(e, "the key %q is given twice, first on line %d: remove one", e.Key, m.entries[first].Pos.Line)
+		m.report(e, "the key %s is given twice, first on line %d: remove one", m.quoted(e.Key), m.entries[first].Pos.Line)
 	}
 }
 
@@ -155,7 +164,7 @@ func (m *Mapping) merge(v Value) {
 		}
 		m.seen[v.target()] = true
 		for _, item := range v.List() {
-			m.merge(Value{doc: v.doc, node: item.node, path: v.path})
+			m.merge(Value{doc: v.doc, node: item.node, path: v.path, hushed: v.hushed})
 		}
 	default:
 		v.Problem(`after "<<" comes a mapping, such as *defaults`)

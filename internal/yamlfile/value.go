@@ -14,9 +14,17 @@ import (
 // on. A key that is missing is the zero Value, of which every method returns
 // the zero value and records nothing.
 type Value struct {
-	doc  *Document
-	node *yaml.Node
-	path string
+	doc    *Document
+	node   *yaml.Node
+	path   string
+	hushed bool // no message quotes it
+}
+
+// Hush returns the value as one that may be, or hold, a secret: no message about
+// it or about what it holds quotes any of it, but for the words of keys.
+func (v Value) Hush() Value {
+	v.hushed = true
+	return v
 }
 
 // Exists says whether the file holds this value at all.
@@ -60,6 +68,8 @@ func (v Value) Text() string {
 		return ""
 	case v.IsText():
 		return v.target().Value
+	case v.hushed && v.is(yaml.ScalarNode) && !v.IsNull():
+		v.Problem("must be a text: write it in quotes")
 	case v.is(yaml.ScalarNode) && !v.IsNull():
 		v.Problem(`must be a text: write it in quotes, as "%s"`, v.target().Value)
 	default:
@@ -89,7 +99,7 @@ func (v Value) Int() int64 {
 	}
 	n, err := strconv.ParseInt(strings.ReplaceAll(v.target().Value, "_", ""), 10, 64)
 	if err != nil {
-		v.Problem("must be a whole number in plain digits, not %s", v.target().Value)
+		v.Problem("must be a whole number in plain digits, not %s", v.describe())
 		return 0
 	}
 	return n
@@ -116,7 +126,7 @@ func (v Value) List() []Value {
 	}
 	var items []Value
 	for i, node := range v.target().Content {
-		items = append(items, Value{doc: v.doc, node: node, path: fmt.Sprintf("%s[%d]", v.path, i)})
+		items = append(items, Value{doc: v.doc, node: node, path: fmt.Sprintf("%s[%d]", v.path, i), hushed: v.hushed})
 	}
 	return items
 }
@@ -193,6 +203,9 @@ func (v Value) describe() string {
 		return "a list"
 	case yaml.MappingNode:
 		return "a block of keys"
+	}
+	if v.hushed {
+		return "a single value"
 	}
 	switch v.tag() {
 	case "!!str":
