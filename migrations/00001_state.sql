@@ -1,5 +1,13 @@
 -- +goose Up
 
+-- Who this state is: several state databases may share a machine, whose spools must not mix.
+CREATE TABLE etl.installation (
+    id         uuid        NOT NULL DEFAULT gen_random_uuid(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    one        boolean     PRIMARY KEY DEFAULT true CHECK (one)
+);
+INSERT INTO etl.installation DEFAULT VALUES;
+
 -- One row per run of a pipeline. `epoch` fences: whoever takes a run over raises it, and every
 -- update of the run's rows checks it, so a process that lost the run stops at its next step.
 CREATE TABLE etl.runs (
@@ -98,4 +106,4 @@ CREATE INDEX chunks_run ON etl.chunks (run_id, step_id, seq);
 CREATE INDEX chunks_job ON etl.chunks (job_id) WHERE job_id IS NOT NULL;
 
 -- +goose Down
-DROP TABLE etl.chunks, etl.steps, etl.runs;
+DROP TABLE etl.chunks, etl.steps, etl.runs, etl.installation;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
@@ -55,7 +56,11 @@ func (a *app) openSession(ctx context.Context, p *project.Project, store *state.
 	if s.org, s.bulk, err = a.openOrg(ctx, p, pipe.Org); err != nil {
 		return nil, err
 	}
-	files, err := spool.Open(spool.Config{Dir: p.SpoolDir(), MaxBytes: p.SpoolMaxBytes()})
+	installation, err := s.state.Installation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	files, err := spool.Open(spool.Config{Dir: filepath.Join(p.SpoolDir(), installation), MaxBytes: p.SpoolMaxBytes()})
 	if err != nil {
 		return nil, err
 	}

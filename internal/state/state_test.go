@@ -385,3 +385,19 @@ func TestUnknownRun(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestEachStateDatabaseIsItself(t *testing.T) {
+	t.Parallel()
+	a, b := openStore(t, pgtest.Empty(t)), openStore(t, pgtest.Empty(t))
+	first, err := a.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := a.Installation(t.Context())
+	if err != nil || again != first {
+		t.Errorf("got %q, then %q, %v", first, again, err)
+	}
+	if other, err := b.Installation(t.Context()); err != nil || other == first || other == "" {
+		t.Errorf("two databases are %q and %q, %v", first, other, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,8 +15,9 @@ var ErrNotFound = errors.New("not found")
 
 // Store reads and writes the `etl` schema. It is safe for concurrent use.
 type Store struct {
-	pool  *pgxpool.Pool
-	probe func(point string) // nil outside of tests
+	pool    *pgxpool.Pool
+	probe   func(point string) // nil outside of tests
+	absence *absence           // nil: it is not waited for
 }
 
 // Open migrates the state schema where it is behind (migrations only add, so an older process that
@@ -33,6 +35,10 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if config.MaxConns < 8 {
 		config.MaxConns = 8
 	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	config.AfterConnect = durable
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("state database: %w", err)
@@ -44,6 +50,16 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	return &Store{pool: pool}, nil
 }
 
+// Installation is the identity of this state database. Runs are numbered from 1 in each of them, so
+// whatever is kept elsewhere under a run's number is kept under this first.
+func (s *Store) Installation(ctx context.Context) (string, error) {
+	var id string
+	if err := s.pool.QueryRow(ctx, `SELECT id::text FROM etl.installation`).Scan(&id); err != nil {
+		return "", fmt.Errorf("read the identity of the state database: %w", err)
+	}
+	return id, nil
+}
+
 // Close waits for the connections in use and closes them all.
 func (s *Store) Close() { s.pool.Close() }
 
@@ -51,16 +67,19 @@ func (s *Store) Close() { s.pool.Close() }
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // inTx runs fn in a transaction that is committed when fn returns nil. w is what it makes durable.
+// Nothing is tried again.
 func (s *Store) inTx(ctx context.Context, w Write, fn func(pgx.Tx) error) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		s.reach(w, beforeCommit)
-		return nil
-	})
-	if err == nil {
-		s.reach(w, afterCommit)
-	}
+	return s.tryTx(ctx, w, fn)
+}
+
+// connectTimeout is how long a connection to the state database may take to come about where its URL
+// does not say.
+const connectTimeout = 15 * time.Second
+
+// durable lets no session of ours lose a commit that was acknowledged: a chunk's `closing` that a crash
+// of the server forgets would let its job be replaced although it was closed.
+func durable(ctx context.Context, conn *pgx.Conn) error {
+	const query = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+	_, err := conn.Exec(ctx, query)
 	return err
 }
