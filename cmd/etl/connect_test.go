@@ -78,22 +78,38 @@ func TestDatabaseThatCannotBeUsed(t *testing.T) {
 		code      int
 		want      []string
 	}{
-		{"unreachable", "postgres://u:" + secret + "@" + closed.Addr().String() + "/app", exitIncomplete,
-			[]string{`ETL_DATABASE_URL: database "app" on 127.0.0.1:`, "connection refused", "check that the server runs there"}},
-		{"unknown host", "postgres://u:" + secret + "@nowhere.invalid/app", exitIncomplete,
-			[]string{`on nowhere.invalid:5432`, "there is no host of this name"}},
-		{"wrong password", "postgres://u:" + secret + "@" + refusingPostgres(t, "28P01", "password authentication failed for user \"u\"") + "/app", exitIncomplete,
-			[]string{`the server refuses the password of user "u"`}},
-		{"no password", "postgres://u@" + refusingPostgres(t, "28P01", "password authentication failed for user \"u\"") + "/app", exitIncomplete,
-			[]string{`user "u" needs a password, and none is given`}},
-		{"not let in", "postgres://u:" + secret + "@" + refusingPostgres(t, "28000", "no pg_hba.conf entry") + "/app", exitIncomplete,
-			[]string{`does not let user "u" in`, "pg_hba.conf"}},
-		{"unknown database", "postgres://u:" + secret + "@" + refusingPostgres(t, "3D000", "database \"app\" does not exist") + "/app", exitIncomplete,
-			[]string{`there is no database "app"`, "createdb app"}},
-		{"full", "postgres://u:" + secret + "@" + refusingPostgres(t, "53300", "too many clients already") + "/app", exitIncomplete,
-			[]string{"no connection left"}},
-		{"no connection string", "postgres://u:" + secret + "#x@host:5432:1/app", exitUsage,
-			[]string{"ETL_DATABASE_URL: this is no connection string that can be read", "%23 for #"}},
+		{
+			"unreachable", "postgres://u:" + secret + "@" + closed.Addr().String() + "/app", exitIncomplete,
+			[]string{`ETL_DATABASE_URL: database "app" on 127.0.0.1:`, "connection refused", "check that the server runs there"},
+		},
+		{
+			"unknown host", "postgres://u:" + secret + "@nowhere.invalid/app", exitIncomplete,
+			[]string{`on nowhere.invalid:5432`, "there is no host of this name"},
+		},
+		{
+			"wrong password", "postgres://u:" + secret + "@" + refusingPostgres(t, "28P01", "password authentication failed for user \"u\"") + "/app", exitIncomplete,
+			[]string{`the server refuses the password of user "u"`},
+		},
+		{
+			"no password", "postgres://u@" + refusingPostgres(t, "28P01", "password authentication failed for user \"u\"") + "/app", exitIncomplete,
+			[]string{`user "u" needs a password, and none is given`},
+		},
+		{
+			"not let in", "postgres://u:" + secret + "@" + refusingPostgres(t, "28000", "no pg_hba.conf entry") + "/app", exitIncomplete,
+			[]string{`does not let user "u" in`, "pg_hba.conf"},
+		},
+		{
+			"unknown database", "postgres://u:" + secret + "@" + refusingPostgres(t, "3D000", "database \"app\" does not exist") + "/app", exitIncomplete,
+			[]string{`there is no database "app"`, "createdb app"},
+		},
+		{
+			"full", "postgres://u:" + secret + "@" + refusingPostgres(t, "53300", "too many clients already") + "/app", exitIncomplete,
+			[]string{"no connection left"},
+		},
+		{
+			"no connection string", "postgres://u:" + secret + "#x@host:5432:1/app", exitUsage,
+			[]string{"ETL_DATABASE_URL: this is no connection string that can be read", "%23 for #"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,7 +13,7 @@ import (
 // Width returns the width of the terminal that w writes to; ok is false when w
 // is no terminal.
 func Width(w io.Writer) (columns int, ok bool) {
-	file, isFile := w.(*os.File)
+	file, isFile := behind(w).(*os.File)
 	if !isFile || !term.IsTerminal(int(file.Fd())) {
 		return 0, false
 	}
@@ -30,24 +30,33 @@ func Interactive(r io.Reader) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// The sequences of [Paint].
+const (
+	good  = "\x1b[32m"
+	warn  = "\x1b[33m"
+	bad   = "\x1b[31m"
+	bold  = "\x1b[1m"
+	plain = "\x1b[0m"
+)
+
 // Paint colours text, or leaves it alone.
 type Paint struct{ On bool }
 
 // Good is for what went well.
-func (p Paint) Good(s string) string { return p.wrap("\x1b[32m", s) }
+func (p Paint) Good(s string) string { return p.wrap(good, s) }
 
 // Warn is for what somebody should look at.
-func (p Paint) Warn(s string) string { return p.wrap("\x1b[33m", s) }
+func (p Paint) Warn(s string) string { return p.wrap(warn, s) }
 
 // Bad is for what failed.
-func (p Paint) Bad(s string) string { return p.wrap("\x1b[31m", s) }
+func (p Paint) Bad(s string) string { return p.wrap(bad, s) }
 
 // Bold is for headings.
-func (p Paint) Bold(s string) string { return p.wrap("\x1b[1m", s) }
+func (p Paint) Bold(s string) string { return p.wrap(bold, s) }
 
 func (p Paint) wrap(code, s string) string {
 	if !p.On || s == "" {
 		return s
 	}
-	return code + s + "\x1b[0m"
+	return code + s + plain
 }

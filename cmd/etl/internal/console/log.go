@@ -7,24 +7,25 @@ import (
 )
 
 // Log is a writer of lines that do not tear the progress bars apart: while bars
-// are shown, lines go above them. It is safe for concurrent use.
+// are shown, lines go above them. What could steer a terminal is taken out of
+// them. It is safe for concurrent use.
 type Log struct {
 	mu    sync.Mutex
-	to    io.Writer
+	clean *Cleaner
 	above func(line string, args ...any)
 }
 
 // NewLog returns a Log that writes to w.
-func NewLog(w io.Writer) *Log { return &Log{to: w} }
+func NewLog(w io.Writer) *Log { return &Log{clean: &Cleaner{to: behind(w)}} }
 
 // Write writes whole lines.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.above == nil {
-		return l.to.Write(p)
+		return l.clean.Write(p)
 	}
-	l.above("%s", strings.TrimRight(string(p), "\n"))
+	l.above("%s", strings.TrimRight(string(l.clean.clean(p)), "\n"))
 	return len(p), nil
 }
 

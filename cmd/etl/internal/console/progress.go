@@ -110,7 +110,7 @@ func newBars(w Watching, terminal int) *bars {
 	}
 	b.width = max(terminal-barWidth-len(" 100% ")-b.nameLen-4, 16)
 	b.writer = progress.NewWriter()
-	b.writer.SetOutputWriter(w.Err)
+	b.writer.SetOutputWriter(behind(w.Err)) // the bars steer the terminal themselves
 	b.writer.SetUpdateFrequency(200 * time.Millisecond)
 	b.writer.SetTrackerLength(barWidth)
 	b.writer.SetTrackerPosition(progress.PositionLeft)

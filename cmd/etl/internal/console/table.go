@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -103,18 +102,4 @@ func Shorten(s string, limit int) string {
 		return s
 	}
 	return string(runes[:limit-1]) + "…"
-}
-
-// OneLine puts text on one line and takes out what could steer a terminal:
-// the org's messages and the users' values come from elsewhere.
-func OneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
-			return -1
-		}
-		return r
-	}, s)
 }
