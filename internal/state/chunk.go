@@ -122,7 +122,10 @@ func (s *Store) LastRange(ctx context.Context, stepID int64) (seq int, high []st
 	const query = `SELECT coalesce(max(seq), 0),
 		(SELECT key_high FROM etl.chunks WHERE step_id = $1 AND kind = 'range' ORDER BY seq DESC LIMIT 1)
 		FROM etl.chunks WHERE step_id = $1`
-	if err := s.pool.QueryRow(ctx, query, stepID).Scan(&seq, &high); err != nil {
+	err = s.Patiently(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, query, stepID).Scan(&seq, &high)
+	})
+	if err != nil {
 		return 0, nil, fmt.Errorf("find where the extraction ended: %w", err)
 	}
 	return seq, high, nil
@@ -163,7 +166,15 @@ func (s *Store) KnownJobs(ctx context.Context, jobIDs []string) (map[string]bool
 	return known, nil
 }
 
-func (s *Store) queryChunks(ctx context.Context, where string, args ...any) ([]*Chunk, error) {
+func (s *Store) queryChunks(ctx context.Context, where string, args ...any) (chunks []*Chunk, err error) {
+	err = s.Patiently(ctx, func(ctx context.Context) error {
+		chunks, err = s.readChunks(ctx, where, args...)
+		return err
+	})
+	return chunks, err
+}
+
+func (s *Store) readChunks(ctx context.Context, where string, args ...any) ([]*Chunk, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+chunkColumns+chunkTables+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list chunks: %w", err)

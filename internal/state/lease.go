@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,10 +48,13 @@ func (e *UnfinishedError) Error() string {
 // own, which Postgres drops the moment the process dies, and the run's epoch, which every write
 // checks. It is safe for concurrent use.
 type Lease struct {
-	store *Store
-	lock  *pgx.Conn
-	run   int64
-	epoch int64
+	store    *Store
+	pipeline string
+	run      int64
+	epoch    int64
+
+	mu   sync.Mutex
+	lock *pgx.Conn // holds the pipeline's lock
 }
 
 // RunID is the run that the lease drives.
@@ -81,7 +85,7 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	lease := &Lease{store: s, lock: lock, epoch: 1}
+	lease := &Lease{store: s, pipeline: n.Pipeline, lock: lock, epoch: 1}
 	err = s.inTx(ctx, WriteStart, func(tx pgx.Tx) error {
 		if err := settleEarlier(ctx, tx, s, n.Pipeline, n.Abandon); err != nil {
 			return err
@@ -107,7 +111,7 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	lease := &Lease{store: s, lock: lock, run: runID}
+	lease := &Lease{store: s, pipeline: run.Pipeline, lock: lock, run: runID}
 	host, pid := whoAmI()
 	// FOR UPDATE waits for writers that hold the fence (FOR KEY SHARE); a plain UPDATE would not.
 	err = s.inTx(ctx, WriteTake, func(tx pgx.Tx) error {
@@ -130,22 +134,32 @@ func (l *Lease) Release(ctx context.Context) {
 	// Closing the session drops its lock; the time-out is for a server that no longer answers.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	_ = l.lock.Close(ctx)
 }
 
+// relock takes the pipeline's lock again where the session that held it is gone. Where that does not
+// work, because the server still counts the dead session among the living, the run goes on without:
+// what keeps two processes apart is the epoch, the lock only tells the second one sooner.
+func (l *Lease) relock(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if l.lock.Ping(ctx) == nil {
+		return
+	}
+	_ = l.lock.Close(ctx)
+	if lock, locked, err := l.store.tryLock(ctx, l.pipeline); err == nil && locked {
+		l.lock = lock
+	}
+}
+
 func (s *Store) lockPipeline(ctx context.Context, pipeline string) (*pgx.Conn, error) {
-	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
-	if err != nil {
-		return nil, fmt.Errorf("state database: %w", err)
-	}
-	var locked bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended('etl.pipeline:' || $1, 0))`, pipeline).Scan(&locked)
-	if err == nil && locked {
-		return conn, nil
-	}
-	_ = conn.Close(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("lock pipeline %q: %w", pipeline, err)
+	conn, locked, err := s.tryLock(ctx, pipeline)
+	if err != nil || locked {
+		return conn, err
 	}
 	held := &HeldError{Pipeline: pipeline}
 	runs, err := s.Runs(ctx, RunFilter{Pipeline: pipeline, State: RunRunning, Limit: 1})
@@ -156,6 +170,23 @@ func (s *Store) lockPipeline(ctx context.Context, pipeline string) (*pgx.Conn, e
 		held.RunID, held.Host, held.PID, held.StartedAt = runs[0].ID, runs[0].Host, runs[0].PID, runs[0].StartedAt
 	}
 	return nil, held
+}
+
+// tryLock takes the pipeline's lock on a connection of its own, unless another session has it.
+func (s *Store) tryLock(ctx context.Context, pipeline string) (conn *pgx.Conn, locked bool, err error) {
+	conn, err = pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	if err != nil {
+		return nil, false, fmt.Errorf("state database: %w", err)
+	}
+	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended('etl.pipeline:' || $1, 0))`, pipeline).Scan(&locked)
+	if err == nil && locked {
+		return conn, true, nil
+	}
+	_ = conn.Close(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, false, fmt.Errorf("lock pipeline %q: %w", pipeline, err)
+	}
+	return nil, false, nil
 }
 
 // settleEarlier deals with what earlier processes left of the pipeline. The lock is ours, so

@@ -61,7 +61,7 @@ func (w Write) Points() []string { return []string{string(w) + beforeCommit, str
 func (s *Store) SetProbe(probe func(point string)) { s.probe = probe }
 
 func (s *Store) reach(w Write, instant string) {
-	if s.probe != nil {
+	if s.probe != nil && w != "" {
 		s.probe(string(w) + instant)
 	}
 }

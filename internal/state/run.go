@@ -76,7 +76,15 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 }
 
 // Run returns one run; ErrNotFound when there is none of that id.
-func (s *Store) Run(ctx context.Context, id int64) (Run, error) {
+func (s *Store) Run(ctx context.Context, id int64) (run Run, err error) {
+	err = s.Patiently(ctx, func(ctx context.Context) error {
+		run, err = s.readRun(ctx, id)
+		return err
+	})
+	return run, err
+}
+
+func (s *Store) readRun(ctx context.Context, id int64) (Run, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+runColumns+` FROM etl.runs r WHERE r.id = $1`, id)
 	if err != nil {
 		return Run{}, fmt.Errorf("read run %d: %w", id, err)

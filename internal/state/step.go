@@ -49,7 +49,15 @@ func scanStep(row pgx.CollectableRow) (Step, error) {
 }
 
 // Steps lists a run's steps in the order in which they run.
-func (s *Store) Steps(ctx context.Context, runID int64) ([]Step, error) {
+func (s *Store) Steps(ctx context.Context, runID int64) (steps []Step, err error) {
+	err = s.Patiently(ctx, func(ctx context.Context) error {
+		steps, err = s.readSteps(ctx, runID)
+		return err
+	})
+	return steps, err
+}
+
+func (s *Store) readSteps(ctx context.Context, runID int64) ([]Step, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+stepColumns+` FROM etl.steps WHERE run_id = $1 ORDER BY position`, runID)
 	if err != nil {
 		return nil, fmt.Errorf("list the steps of run %d: %w", runID, err)

@@ -20,23 +20,26 @@ type Spooled struct {
 	CRC32C    uint32
 }
 
-// AddRange records a chunk that extraction has just cut, as spooled. write stores the chunk's
-// rejected records in the same transaction.
-func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled, write func(tx pgx.Tx, chunkID int64) error) (*Chunk, error) {
+// AddRange records a chunk that extraction has just cut, as spooled. rejected stores the chunk's
+// rejected records in the same transaction, which may be tried more than once.
+func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled, rejected func(tx pgx.Tx, chunkID int64) error) (*Chunk, error) {
 	c := &Chunk{RunID: l.run, StepID: stepID, Seq: seq, Kind: ChunkRange, Attempt: 1, State: ChunkSpooled}
 	c.take(sp)
-	err := l.fenced(ctx, Arrow{chunkNew, ChunkSpooled}.Write(), func(tx pgx.Tx) error {
+	landed := func(ctx context.Context) (bool, error) {
+		return l.finds(ctx, &c.ID, `SELECT id FROM etl.chunks WHERE run_id = $1 AND step_id = $3 AND seq = $4 AND file = $5`, stepID, seq, sp.File)
+	}
+	err := l.fenced(ctx, write{what: Arrow{chunkNew, ChunkSpooled}.Write(), landed: landed, do: func(tx pgx.Tx) error {
 		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected)
 			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`
 		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected).Scan(&c.ID)
 		if err != nil {
 			return err
 		}
-		if err := write(tx, c.ID); err != nil {
+		if err := rejected(tx, c.ID); err != nil {
 			return err
 		}
 		return l.addCounts(ctx, tx, stepID, Counts{Read: c.Read, Rejected: c.Rejected})
-	})
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("record chunk %d: %w", seq, err)
 	}
@@ -47,7 +50,10 @@ func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled,
 // chunk's and returns how many there were; with none the chunk is not recorded and nil is returned.
 func (l *Lease) Plan(ctx context.Context, stepID int64, kind ChunkKind, claim func(tx pgx.Tx, chunkID int64) (int64, error)) (*Chunk, error) {
 	var c *Chunk
-	err := l.fenced(ctx, Arrow{chunkNew, ChunkPlanned}.Write(), func(tx pgx.Tx) error {
+	landed := func(ctx context.Context) (bool, error) {
+		return l.finds(ctx, new(int64), `SELECT id FROM etl.chunks WHERE run_id = $1 AND id = $3 AND step_id = $4 AND seq = $5`, c.ID, stepID, c.Seq)
+	}
+	err := l.fenced(ctx, write{what: Arrow{chunkNew, ChunkPlanned}.Write(), landed: landed, do: func(tx pgx.Tx) error {
 		var err error
 		if c, err = l.plan(ctx, tx, stepID, kind, nil, nil); err != nil {
 			return err
@@ -60,7 +66,7 @@ func (l *Lease) Plan(ctx context.Context, stepID int64, kind ChunkKind, claim fu
 			return errNothingClaimed
 		}
 		return nil
-	})
+	}})
 	if errors.Is(err, errNothingClaimed) {
 		return nil, nil
 	}
@@ -96,12 +102,12 @@ func (l *Lease) plan(ctx context.Context, tx pgx.Tx, stepID int64, kind ChunkKin
 
 // Respool records that a planned chunk's file is complete. A range that is extracted again after its
 // file was lost may hold other rows than before: the counts follow.
-func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, write func(tx pgx.Tx, chunkID int64) error) error {
+func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, rejected func(tx pgx.Tx, chunkID int64) error) error {
 	next := *c
 	next.State = ChunkSpooled
 	next.take(sp)
 	return l.move(ctx, c, &next, []ChunkState{ChunkPlanned}, func(tx pgx.Tx) error {
-		if err := write(tx, c.ID); err != nil {
+		if err := rejected(tx, c.ID); err != nil {
 			return err
 		}
 		change := Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected}
@@ -171,15 +177,17 @@ func (l *Lease) Finished(ctx context.Context, c *Chunk, end JobEnd) error {
 }
 
 // Settle runs settle, which writes the chunk's reconciliation rows and returns its ends, and records
-// the chunk as reconciled, all in one transaction. Counts that do not balance are refused.
+// the chunk as reconciled, all in one transaction. Counts that do not balance are refused. settle is
+// called again where the state database went away in the middle, and nothing of it was committed.
 func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (ends Counts, requeued int64, err error)) error {
 	next := *c
-	err := l.store.inTx(ctx, Arrow{c.State, ChunkReconciled}.Write(), func(tx pgx.Tx) error {
+	next.State = ChunkReconciled
+	err := l.fenced(ctx, write{what: writeOf(c.State, next.State), landed: l.arrived(c, &next), late: true, do: func(tx pgx.Tx) error {
 		ends, requeued, err := settle(tx)
 		if err != nil {
 			return err
 		}
-		next.State, next.Requeued, next.Error = ChunkReconciled, requeued, ""
+		next.Requeued, next.Error = requeued, ""
 		next.Loaded, next.Failed, next.Unprocessed = ends.Loaded, ends.Failed, ends.Unprocessed
 		next.Held, next.Unchanged = ends.Held, ends.Unchanged
 		if !next.Balanced() {
@@ -194,7 +202,7 @@ func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (en
 		}
 		ends.Read, ends.Rejected = 0, 0 // counted when the chunk was spooled
 		return l.addCounts(ctx, tx, c.StepID, ends)
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("settle chunk %d: %w", c.Seq, err)
 	}
@@ -213,7 +221,7 @@ func (l *Lease) Halt(ctx context.Context, c *Chunk, reason string) error {
 // Discard removes the chunks of a step of which nothing was ever sent, so that the step can be
 // extracted afresh. It refuses when a job exists for any of them.
 func (l *Lease) Discard(ctx context.Context, stepID int64) error {
-	return l.fenced(ctx, WriteDiscard, func(tx pgx.Tx) error {
+	return l.fenced(ctx, write{what: WriteDiscard, do: func(tx pgx.Tx) error {
 		var sent int64
 		err := tx.QueryRow(ctx, `SELECT count(*) FROM etl.chunks WHERE step_id = $1 AND (state <> 'spooled' OR replaced_jobs <> '{}')`, stepID).Scan(&sent)
 		if err != nil {
@@ -229,7 +237,7 @@ func (l *Lease) Discard(ctx context.Context, stepID int64) error {
 			return fmt.Errorf("discard chunks: %w", err)
 		}
 		return l.addCounts(ctx, tx, stepID, back)
-	})
+	}})
 }
 
 func (c *Chunk) take(sp Spooled) {
@@ -240,7 +248,7 @@ func (c *Chunk) take(sp Spooled) {
 
 // move commits one arrow of the state machine. more runs in the same transaction, after the update.
 func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, more func(pgx.Tx) error) error {
-	err := l.fenced(ctx, writeOf(c.State, next.State), func(tx pgx.Tx) error {
+	err := l.fenced(ctx, write{what: writeOf(c.State, next.State), landed: l.arrived(c, next), do: func(tx pgx.Tx) error {
 		if err := l.update(ctx, tx, c, next, from); err != nil {
 			return err
 		}
@@ -248,12 +256,34 @@ func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, mor
 			return nil
 		}
 		return more(tx)
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("chunk %d from %s to %s: %w", c.Seq, c.State, next.State, err)
 	}
 	*c = *next
 	return nil
+}
+
+// arrived reads whether a chunk whose move was committed with the answer lost stands where it was to go.
+func (l *Lease) arrived(c, next *Chunk) func(context.Context) (bool, error) {
+	if c.State == next.State {
+		return nil // only the reason of a halt is written: twice is once
+	}
+	return func(ctx context.Context) (bool, error) {
+		const query = `SELECT id FROM etl.chunks WHERE run_id = $1 AND id = $3 AND state = $4 AND coalesce(job_id, '') = $5`
+		return l.finds(ctx, new(int64), query, c.ID, string(next.State), next.JobID)
+	}
+}
+
+// finds runs a query for one id, of a row of the run ($1), and reports whether it found it while the run
+// is still the lease's ($2 is the epoch). The row of a run that was taken over is not found; the write
+// that is then tried again finds itself fenced.
+func (l *Lease) finds(ctx context.Context, id *int64, query string, args ...any) (bool, error) {
+	err := l.store.pool.QueryRow(ctx, query+` AND EXISTS (SELECT FROM etl.runs WHERE id = $1 AND epoch = $2)`, append([]any{l.run, l.epoch}, args...)...).Scan(id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // writeOf names the move of a chunk; one that stays where it is has halted.

@@ -13,14 +13,50 @@ import (
 // $1, the run, and $2, the epoch.
 const fence = `WITH fence AS MATERIALIZED (SELECT FROM etl.runs WHERE id = $1 AND epoch = $2 FOR KEY SHARE) `
 
-// fenced runs fn in a transaction that is committed only while the lease still holds the run.
-func (l *Lease) fenced(ctx context.Context, w Write, fn func(pgx.Tx) error) error {
-	return l.store.inTx(ctx, w, func(tx pgx.Tx) error {
-		if err := l.checkFence(ctx, tx); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
+// write is a fenced write of the run.
+type write struct {
+	what Write
+	do   func(pgx.Tx) error
+	// landed reads whether the write took effect; asked where the answer to its commit was lost. nil:
+	// writing it twice is writing it once.
+	landed func(ctx context.Context) (bool, error)
+	// late says that do checks the fence itself, because it takes long.
+	late bool
+}
+
+// fenced makes a write that is committed only while the lease still holds the run. It waits for a state
+// database that is away, within the store's patience.
+func (l *Lease) fenced(ctx context.Context, w write) error {
+	return l.outlast(ctx, attempts{landed: w.landed, do: func(ctx context.Context) error {
+		return l.store.tryTx(ctx, w.what, func(tx pgx.Tx) error {
+			if w.late {
+				return w.do(tx)
+			}
+			if err := l.checkFence(ctx, tx); err != nil {
+				return err
+			}
+			return w.do(tx)
+		})
+	}})
+}
+
+// outlast works on the state database in spite of its absences. An absence has most likely cost the
+// session that holds the pipeline's lock, so the lock is taken anew.
+func (l *Lease) outlast(ctx context.Context, work attempts) error {
+	work.after = l.relock
+	return l.store.absence.outlast(ctx, work)
+}
+
+// Hold checks that the run is still the lease's and that its record can be written, changing nothing.
+// It is for the moment before something is asked of the org.
+func (l *Lease) Hold(ctx context.Context) error {
+	err := l.outlast(ctx, attempts{do: func(ctx context.Context) error {
+		return l.store.tryTx(ctx, "", func(tx pgx.Tx) error { return l.checkFence(ctx, tx) })
+	}})
+	if err != nil {
+		return fmt.Errorf("hold run %d: %w", l.run, err)
+	}
+	return nil
 }
 
 func (l *Lease) checkFence(ctx context.Context, tx pgx.Tx) error {
@@ -33,7 +69,9 @@ func (l *Lease) checkFence(ctx context.Context, tx pgx.Tx) error {
 
 // FinishRun records how the run ended and what it cost. state must not be running.
 func (l *Lease) FinishRun(ctx context.Context, state RunState, reason string, apiCalls int64) error {
-	const query = fence + `UPDATE etl.runs SET state = $3, error = NULLIF($4, ''), api_calls = api_calls + $5, finished_at = now()
+	// A run that is not running any more has had its calls added: the answer to that was lost.
+	const query = fence + `UPDATE etl.runs SET state = $3, error = NULLIF($4, ''), finished_at = now(),
+			api_calls = api_calls + CASE WHEN state = 'running' THEN $5::bigint ELSE 0 END
 		WHERE id = $1 AND EXISTS (SELECT FROM fence)`
 	return l.exec(ctx, WriteFinish, fmt.Sprintf("finish run %d", l.run), query, string(state), reason, apiCalls)
 }
@@ -54,16 +92,20 @@ func (l *Lease) ExtractionDone(ctx context.Context, stepID int64) error {
 }
 
 // exec runs a fenced statement that must change a row; none changed means that the run was taken over.
+// Running it twice must be running it once.
 func (l *Lease) exec(ctx context.Context, w Write, what, query string, args ...any) error {
-	l.store.reach(w, beforeCommit)
-	tag, err := l.store.pool.Exec(ctx, query, append([]any{l.run, l.epoch}, args...)...)
+	err := l.outlast(ctx, attempts{do: func(ctx context.Context) error {
+		return l.store.tryTx(ctx, w, func(tx pgx.Tx) error {
+			tag, err := tx.Exec(ctx, query, append([]any{l.run, l.epoch}, args...)...)
+			if err == nil && tag.RowsAffected() == 0 {
+				return ErrFenced
+			}
+			return err
+		})
+	}})
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("%s: %w", what, ErrFenced)
-	}
-	l.store.reach(w, afterCommit)
 	return nil
 }
 
