@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,10 +28,12 @@ type pace struct {
 }
 
 // app is what all commands share: the streams, the environment and the global
-// flags.
+// flags. The streams take out what could steer a terminal; see [app.data] for
+// what must stay as it is.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	raw            io.Writer // stdout as it is
 	env            func(string) (string, bool)
 	pace           pace
 
@@ -44,7 +47,7 @@ type app struct {
 
 func newApp(inv invocation) *app {
 	return &app{
-		stdin: inv.stdin, stdout: inv.stdout, stderr: inv.stderr, env: inv.env, pace: inv.pace,
+		stdin: inv.stdin, stdout: console.NewCleaner(inv.stdout), stderr: console.NewCleaner(inv.stderr), raw: inv.stdout, env: inv.env, pace: inv.pace,
 		dir: ".", lines: console.NewLog(inv.stderr), log: zap.NewNop(),
 	}
 }
@@ -92,13 +95,27 @@ func (a *app) paint(w io.Writer) console.Paint {
 
 // printJSON prints a report for scripts.
 func (a *app) printJSON(v any) error {
-	encoder := json.NewEncoder(a.stdout)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(v); err != nil {
+	err := encoder.Encode(v)
+	if err == nil {
+		_, err = a.raw.Write(console.EscapeJSON(text.Bytes()))
+	}
+	if err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
 	return nil
+}
+
+// data is where records go that a program will read: as they are, unless it is
+// somebody's terminal.
+func (a *app) data() io.Writer {
+	if _, terminal := console.Width(a.raw); terminal {
+		return a.stdout
+	}
+	return a.raw
 }
 
 // printf prints a line of a report for people.

@@ -64,7 +64,7 @@ func runFailedExport(ctx context.Context, a *app, opts failedExportOptions) erro
 		return reconcile.NewStore(store.Pool()).Export(ctx, opts.filter, opts.raw, w)
 	}
 	if opts.output == "" {
-		_, err := export(a.stdout)
+		_, err := export(a.data())
 		return err
 	}
 	n, err := exportTo(opts.output, opts.force, export)

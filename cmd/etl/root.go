@@ -30,9 +30,9 @@ func execute(ctx context.Context, inv invocation) int {
 	root.SetArgs(inv.args)
 	root.SetIn(inv.stdin)
 	root.SetOut(inv.stdout)
-	root.SetErr(inv.stderr)
+	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	report(ctx, inv.stderr, err)
+	report(ctx, a.stderr, err)
 	return exitCode(ctx, err)
 }
 
