@@ -146,7 +146,7 @@ func (s *show) load(ctx context.Context) error {
 	if err := s.etl(ctx, "run", demo.Pipeline); err != nil {
 		return err
 	}
-	s.say("\nThe upload and the locked records are no longer to be seen: the run got over them by itself.")
+	s.say("The upload and the locked records are not to be seen any more: the run got over them by itself.")
 	return nil
 }
 
@@ -216,9 +216,13 @@ func (s *show) etl(ctx context.Context, args ...string) error {
 		args: append(global, args...), stdin: s.stdin, stdout: s.stdout, stderr: s.stderr, env: s.stage.Env(s.env), pace: s.tempo(),
 	})
 	switch code {
-	case exitDone, exitLeftovers:
+	case exitDone:
+		return nil
+	case exitLeftovers:
+		s.say("\n(Exit code %d, for scripts: completed, and some records are in reconciliation.)", code)
 		return nil
 	case exitInterrupted:
+		fmt.Fprintln(s.stderr, "etl: of a demo there is nothing to go on with: its stage is cleared")
 		return &doneError{exitInterrupted}
 	}
 	return fmt.Errorf("\"etl %s\" ended with exit code %d", strings.Join(args, " "), code)

@@ -163,7 +163,10 @@ func (s *Stage) writeProject() error {
 	for _, v := range s.Variables() {
 		fmt.Fprintf(&env, "%s='%s'\n", v.Name, v.Value)
 	}
+	// Without an etl.yaml, one in a folder above would make that the project.
+	const settings = "# All that this project needs is in .env.\n"
 	return errors.Join(
+		os.WriteFile(filepath.Join(s.Dir, project.File), []byte(settings), 0o600),
 		os.WriteFile(filepath.Join(folder, Pipeline+".yaml"), []byte(pipelines.Customers()), 0o600),
 		os.WriteFile(filepath.Join(s.Dir, project.EnvFile), []byte(env.String()), 0o600),
 	)
