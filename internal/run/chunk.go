@@ -96,6 +96,10 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 		}
 	}
 	for try := 1; ; try++ {
+		// Nothing is asked of the org while what becomes of it could not be recorded.
+		if err := s.lease.Hold(ctx); err != nil {
+			return err
+		}
 		job, err := s.createJob(ctx)
 		if err == nil {
 			record, cancel := shield(ctx)

@@ -16,9 +16,18 @@ import (
 const shieldTime = 30 * time.Second
 
 // shield is a context for a deed and its record, which belong together: an interruption waits for
-// both.
+// both, but not longer than shieldTime.
 func shield(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), shieldTime)
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if pause(inner, shieldTime) == nil {
+			cancel(context.Cause(ctx))
+		}
+	})
+	return inner, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // drive runs the steps that are not done and records how the run ended.
@@ -37,7 +46,11 @@ func (e *Engine) drive(ctx context.Context, lease *state.Lease, options Options,
 		return nil, errors.Join(runErr, err)
 	}
 	log.Info("run ended", zap.String("state", string(final)), zap.String("reason", reason))
-	summary, err := Summarize(end, e.cfg.Store, e.cfg.Failures, lease.RunID())
+	var summary *Summary
+	err := e.patiently(end, func(ctx context.Context) (err error) {
+		summary, err = Summarize(ctx, e.cfg.Store, e.cfg.Failures, lease.RunID())
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(runErr, err)
 	}

@@ -40,6 +40,9 @@ type Config struct {
 	// RetryWait is how long records that failed for a passing reason rest before they are sent again;
 	// it doubles with each attempt. Default 15 s.
 	RetryWait time.Duration
+	// StateWait is how long the run waits for a state database that is away before it gives up; default
+	// 5 minutes. StatePause is the first wait between two tries; it doubles; default 100 ms.
+	StateWait, StatePause time.Duration
 
 	// Probe hears of each of Points as it is reached, from any goroutine. It is for tests that kill the
 	// process there; nil otherwise.
@@ -69,7 +72,12 @@ func New(p *pipeline.Pipeline, cfg Config) *Engine {
 	if cfg.RetryWait == 0 {
 		cfg.RetryWait = 15 * time.Second
 	}
-	return &Engine{cfg: cfg, pipeline: p, progress: &Progress{}, log: cfg.Log.Named("run").With(zap.String("pipeline", p.Name))}
+	if cfg.StateWait == 0 {
+		cfg.StateWait = defaultStateWait
+	}
+	e := &Engine{cfg: cfg, pipeline: p, progress: &Progress{}, log: cfg.Log.Named("run").With(zap.String("pipeline", p.Name))}
+	e.cfg.Store = cfg.Store.Patient(e.patience())
+	return e
 }
 
 // Progress is where the run in progress stands; it may be read at any time.

@@ -42,7 +42,11 @@ func (s *stepRun) fill(ctx context.Context, c *state.Chunk) error {
 }
 
 func (s *stepRun) claimedKeys(ctx context.Context, c *state.Chunk) (string, []any, error) {
-	claimed, err := s.cfg.Failures.ClaimedKeys(ctx, c.ID)
+	var claimed []string
+	err := s.engine.patiently(ctx, func(ctx context.Context) (err error) {
+		claimed, err = s.cfg.Failures.ClaimedKeys(ctx, c.ID)
+		return err
+	})
 	if err != nil {
 		return "", nil, err
 	}
@@ -64,7 +68,10 @@ var errOneChunk = errors.New("the rows do not fit into one chunk")
 func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args []any) error {
 	spec := s.plan.spec(where, args, 0)
 	spec.MaxRows, spec.FirstSeq = math.MaxInt64, c.Seq
-	files := &files{step: s}
+	files := &files{step: s, progress: s.progress}
+	if c.Read > 0 {
+		files.progress = &StepProgress{} // its rows have been counted before
+	}
 	defer files.abort()
 	var spooled *state.Spooled
 	files.recorded = func(_ context.Context, _ int, sp state.Spooled) error {
@@ -94,7 +101,11 @@ func (s *stepRun) respool(ctx context.Context, c *state.Chunk, sp state.Spooled)
 
 // fillPayloads makes a chunk of records as the reconciliation table has them.
 func (s *stepRun) fillPayloads(ctx context.Context, c *state.Chunk) error {
-	fields, err := s.cfg.Failures.ClaimedFields(ctx, c.ID)
+	var fields []string
+	err := s.engine.patiently(ctx, func(ctx context.Context) (err error) {
+		fields, err = s.cfg.Failures.ClaimedFields(ctx, c.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -113,7 +124,9 @@ func (s *stepRun) fillPayloads(ctx context.Context, c *state.Chunk) error {
 			values[i] = payloadValue(record.Payload, field)
 		}
 		buffer = csvLine(buffer[:0], values)
-		s.progress.read.Add(1)
+		if c.ParentID == nil {
+			s.progress.read.Add(1)
+		}
 		s.cfg.reach(pointAppend)
 		return writer.Append(strconv.AppendInt(nil, record.RowID, 10), buffer)
 	})

@@ -71,10 +71,10 @@ func (s *stepRun) planRetries(ctx context.Context) error {
 	limit := s.retryRows()
 	total := int64(0)
 	for {
-		c, err := s.lease.Plan(ctx, s.step.ID, kind, func(tx pgx.Tx, chunkID int64) (int64, error) {
-			n, err := reconcile.Claim(ctx, tx, filter, kind == state.ChunkKeys, chunkID, limit)
-			total += n
-			return n, err
+		var claimed int64
+		c, err := s.lease.Plan(ctx, s.step.ID, kind, func(tx pgx.Tx, chunkID int64) (n int64, err error) {
+			claimed, err = reconcile.Claim(ctx, tx, filter, kind == state.ChunkKeys, chunkID, limit)
+			return claimed, err
 		})
 		if err != nil {
 			return fmt.Errorf("claim records to retry: %w", err)
@@ -82,6 +82,7 @@ func (s *stepRun) planRetries(ctx context.Context) error {
 		if c == nil {
 			break
 		}
+		total += claimed
 		c.Step = s.step.Name
 		s.progress.chunks.Add(1)
 		s.queue.put(c)

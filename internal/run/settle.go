@@ -71,6 +71,7 @@ func (s *stepRun) settleOnce(ctx context.Context, c *state.Chunk, whole bool) (r
 	options := s.again(ctx, c, &child)
 	err = s.lease.Settle(ctx, c, func(tx pgx.Tx) (state.Counts, int64, error) {
 		var err error
+		child = nil // of an attempt before, which was rolled back
 		outcome, err = reconcile.Settle(ctx, tx, chunk, s.downloads(c.JobID), options)
 		ends := state.Counts{Loaded: outcome.Loaded, Failed: outcome.Failed, Unprocessed: outcome.Unprocessed}
 		return ends, outcome.Requeued, err
@@ -78,7 +79,7 @@ func (s *stepRun) settleOnce(ctx context.Context, c *state.Chunk, whole bool) (r
 	if err == nil && child != nil {
 		s.log.Info("records that failed for a passing reason are sent again", zap.Int("chunk", c.Seq), zap.Int64("records", outcome.Requeued),
 			zap.Int("next_chunk", child.Seq), zap.Timep("not_before", child.NotBefore))
-		s.progress.chunks.Add(1)
+		s.progress.again(outcome.Requeued)
 		s.queue.put(child)
 	}
 	return outcome, err

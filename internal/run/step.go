@@ -140,6 +140,10 @@ func (s *stepRun) feed(ctx context.Context) error {
 		s.queue.fed(false)
 		return nil
 	}
+	if sourceWentAway(err) {
+		s.queue.fed(false)
+		return fmt.Errorf("%w; what was read until then is whole and is loaded, go on with \"etl resume %d\"", err, s.lease.RunID())
+	}
 	// Nothing has been sent yet and the source's rows cannot be trusted: the chunks go, so that a run
 	// after the mend extracts them afresh.
 	if ctx.Err() == nil && s.queue.fed(true) {
