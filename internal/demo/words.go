@@ -62,11 +62,30 @@ var emoji = [...]string{"🚀", "🌱", "⚡", "🏗️", "👩‍🔬", "🇳�
 
 // names are of people whom generators forget, and software stumbles over.
 var names = [...]struct{ first, last string }{
-	{"Aoife", "O'Sullivan"}, {"Björn", "Åkesson"}, {"Chloé", "d'Aubigné"}, {"Đặng", "Nguyễn"}, {"Eszter", "Szűcs"},
-	{"François", "Lefèvre"}, {"Gökçe", "Yıldız"}, {"Håkon", "Sørensen"}, {"Ilse", "van der Berg"}, {"João", "Gonçalves"},
-	{"Jürgen", "Groß"}, {"Łukasz", "Wójcik"}, {"María José", "Núñez"}, {"Ólafur", "Þórðarson"}, {"Priya", "Krishnamurthy"},
-	{"Renée", "Saint-Exupéry"}, {"Sinéad", "Ní Bhriain"}, {"Zoë", "Müller-Lüdenscheidt"}, {"Алексей", "Смирнов"},
-	{"Ελένη", "Παπαδοπούλου"}, {"太郎", "山田"}, {"지우", "김"}, {"محمد", "الحسن"}, {"נועה", "לוי"},
+	{"Aoife", "O'Sullivan"},
+	{"Björn", "Åkesson"},
+	{"Chloé", "d'Aubigné"},
+	{"Đặng", "Nguyễn"},
+	{"Eszter", "Szűcs"},
+	{"François", "Lefèvre"},
+	{"Gökçe", "Yıldız"},
+	{"Håkon", "Sørensen"},
+	{"Ilse", "van der Berg"},
+	{"João", "Gonçalves"},
+	{"Jürgen", "Groß"},
+	{"Łukasz", "Wójcik"},
+	{"María José", "Núñez"},
+	{"Ólafur", "Þórðarson"},
+	{"Priya", "Krishnamurthy"},
+	{"Renée", "Saint-Exupéry"},
+	{"Sinéad", "Ní Bhriain"},
+	{"Zoë", "Müller-Lüdenscheidt"},
+	{"Алексей", "Смирнов"},
+	{"Ελένη", "Παπαδοπούλου"},
+	{"太郎", "山田"},
+	{"지우", "김"},
+	{"محمد", "الحسن"},
+	{"נועה", "לוי"},
 }
 
 // plainLetters are how letters are spelled where only ASCII goes.
