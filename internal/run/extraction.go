@@ -24,14 +24,14 @@ func (s *stepRun) extract(ctx context.Context) error {
 	}
 	limit := s.options.Limit
 	if limit > 0 {
-		if limit -= s.progress.read.Load(); limit <= 0 {
+		if limit -= s.step.Read; limit <= 0 {
 			return s.lease.ExtractionDone(ctx, s.step.ID)
 		}
 	}
 	where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, after, nil, 1)
 	spec := s.plan.spec(where, args, limit)
 	spec.After, spec.FirstSeq = after, seq+1
-	files := &files{step: s}
+	files := &files{step: s, progress: s.progress}
 	defer files.abort()
 	files.recorded = func(ctx context.Context, seq int, sp state.Spooled) error {
 		c, err := s.lease.AddRange(ctx, s.step.ID, seq, sp, s.rejectedOf(ctx, &state.Chunk{Kind: state.ChunkRange}, sp))
@@ -75,6 +75,7 @@ func (s *stepRun) stream(ctx context.Context, spec extract.Spec, files *files) e
 // files turns what the extraction cuts into chunk files and records each once it is durable.
 type files struct {
 	step     *stepRun
+	progress *StepProgress // where rows are counted as read
 	header   []byte
 	recorded func(ctx context.Context, seq int, sp state.Spooled) error
 

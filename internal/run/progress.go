@@ -86,3 +86,11 @@ func (s *StepProgress) jobDone(id string, processed, failed int64) {
 	s.processed.Add(processed)
 	s.jobFailed.Add(failed)
 }
+
+// again takes back what was counted of records that a later chunk sends once more.
+func (s *StepProgress) again(records int64) {
+	s.chunks.Add(1)
+	s.uploaded.Add(-records)
+	s.processed.Add(-records)
+	s.jobFailed.Add(-records)
+}
