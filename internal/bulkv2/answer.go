@@ -7,6 +7,7 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -25,9 +26,18 @@ func refusal(r Request, resp *http.Response) *APIError {
 	e := &APIError{Request: r, StatusCode: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header, time.Now())}
 	e.Code, e.Message, e.Fields = parseErrorBody(body)
 	if target := resp.Header.Get("Location"); resp.StatusCode/100 == 3 && target != "" {
-		e.Message = fmt.Sprintf("redirected to %q, which is not followed: check the instance URL", target)
+		e.Message = fmt.Sprintf("redirected to %q, which is not followed: check the instance URL", place(target))
 	}
 	return e
+}
+
+// place is an address without its query, in which a session may stand.
+func place(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // errorItem is one error in JSON: Salesforce's API form or, with Error, that of its OAuth endpoints.

@@ -55,6 +55,7 @@ func TestAnswersAreJudged(t *testing.T) {
 		{"gateway timeout", reply(504, ""), 504, "", "", true, false},
 		{"not implemented", reply(501, ""), 501, "", "", false, false},
 		{"cut error", cut(503, `[{"errorCode"`), 503, "", `[{"errorCode"`, true, false},
+		{"redirect with a session", reply(302, "", "Location", "https://u:p@elsewhere.example/front?sid=00D!x#y"), 302, "", `redirected to "https://elsewhere.example/front", which is not followed: check the instance URL`, false, true},
 		{"redirect", reply(302, "", "Location", "https://elsewhere.example/"), 302, "", `redirected to "https://elsewhere.example/", which is not followed: check the instance URL`, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

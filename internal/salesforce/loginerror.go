@@ -104,14 +104,7 @@ func (f *flow) scrubbed(err error) error {
 	return err
 }
 
-func (f *flow) scrub(s string) string {
-	for _, secret := range f.secrets {
-		if secret != "" {
-			s = strings.ReplaceAll(s, secret, "(secret)")
-		}
-	}
-	return s
-}
+func (f *flow) scrub(s string) string { return without(s, f.secrets...) }
 
 // advice is what to do about an OAuth error, found by its code, its description, or both.
 type advice struct{ code, description, hint string }

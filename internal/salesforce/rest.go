@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,7 +102,8 @@ func passing(err error) bool {
 	if errors.As(err, &opinion) {
 		return opinion.Retryable()
 	}
-	return true // no answer, or one that broke off
+	var certificate *tls.CertificateVerificationError
+	return !errors.As(err, &certificate) // no answer, or one that broke off
 }
 
 func (o *Org) getOnce(ctx context.Context, op, path string, query url.Values, v any) error {

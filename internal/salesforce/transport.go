@@ -1,12 +1,15 @@
 package salesforce
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -79,8 +82,47 @@ func (a *authorized) send(req *http.Request, s *session) (*http.Response, error)
 	resp, err := a.base.RoundTrip(out)
 	if err == nil {
 		a.usage.read(resp.Header.Get("Sforce-Limit-Info"))
+		if resp.StatusCode >= 300 {
+			resp.Body = &hushed{ReadCloser: resp.Body, secret: s.token}
+		}
 	}
 	return resp, err
+}
+
+// hushed is the body of a refusal without the session in it: there are proxies that answer with the request that they
+// refused, and what a refusal says goes into messages, logs and tables.
+type hushed struct {
+	io.ReadCloser
+	secret string
+	text   *bytes.Reader
+	err    error // of reading the body
+}
+
+// Read reads what the body says, as far as anybody wants to know.
+func (h *hushed) Read(p []byte) (int, error) {
+	if h.text == nil {
+		var body []byte
+		body, h.err = io.ReadAll(io.LimitReader(h.ReadCloser, maxErrorBody))
+		h.text = bytes.NewReader([]byte(without(string(body), h.secret)))
+	}
+	n, err := h.text.Read(p)
+	if err != nil && h.err != nil {
+		err = h.err
+	}
+	return n, err
+}
+
+// without takes secrets out of a text that others wrote.
+func without(text string, secrets ...string) string {
+	for _, secret := range secrets {
+		if secret == "" {
+			continue
+		}
+		for _, form := range []string{secret, url.QueryEscape(secret), html.EscapeString(secret)} {
+			text = strings.ReplaceAll(text, form, "(secret)")
+		}
+	}
+	return text
 }
 
 // replay returns req with its body opened again.
