@@ -111,6 +111,31 @@ func (s *Spool) Create(ctx context.Context, name string, header []byte, onWait f
 	return newWriter(s, name, path, header)
 }
 
+// makeDirs makes a directory of the spool and those between them. One that is
+// there already may be of somebody else's making, where the spool lies in a
+// folder that others can write to: it is made private, and no link is followed.
+func (s *Spool) makeDirs(dir string) error {
+	if dir == s.dir || len(dir) < len(s.dir) {
+		return os.MkdirAll(s.dir, dirMode)
+	}
+	if err := s.makeDirs(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, dirMode); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no directory", dir)
+	case info.Mode().Perm()&^dirMode != 0:
+		return os.Chmod(dir, dirMode)
+	}
+	return nil
+}
+
 // Used is how many bytes of complete chunks this process has in the spool.
 func (s *Spool) Used() int64 {
 	s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"bulkhead/internal/spool"
 )
@@ -107,6 +108,58 @@ func TestFilesArePrivate(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v", path, info.Mode(), want)
 		}
 	}
+}
+
+// TestDirectoriesOfOthers has what somebody else could prepare in a spool that
+// lies where all can write.
+func TestDirectoriesOfOthers(t *testing.T) {
+	t.Parallel()
+	s, dir := open(t, 0)
+	loose := filepath.Join(dir, "run-1")
+	if err := os.Mkdir(loose, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(loose, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, spool.Name(1, "a", 1), "1,Ann\n")
+	if info, err := os.Stat(loose); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%s has mode %v, %v", loose, info.Mode(), err)
+	}
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "run-2")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(t.Context(), spool.Name(2, "a", 1), []byte(header), nil); err == nil {
+		t.Error("a link is followed")
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) != 0 {
+		t.Errorf("the link's target holds %v, %v", left, err)
+	}
+}
+
+// TestStepNamesStayInside has names that the pipeline would have refused.
+func TestStepNamesStayInside(t *testing.T) {
+	t.Parallel()
+	s, dir := open(t, 0)
+	rapid.Check(t, func(rt *rapid.T) {
+		step := rapid.OneOf(
+			rapid.SampledFrom([]string{"../../x", "..", ".", "", "/etc/passwd", `..\..\x`, "a/b", "a\x00b", "CON", "a:b"}),
+			rapid.String(),
+		).Draw(rt, "step")
+		name := spool.Name(1, step, 1)
+		w, err := s.Create(t.Context(), name, []byte(header), nil)
+		if err != nil {
+			return // refused is fine too
+		}
+		if err := w.Abort(); err != nil {
+			rt.Fatal(err)
+		}
+		at := filepath.Join(dir, filepath.FromSlash(name))
+		if rel, err := filepath.Rel(filepath.Join(dir, "run-1"), at); err != nil || !filepath.IsLocal(rel) || strings.Count(rel, string(filepath.Separator)) > 1 {
+			rt.Fatalf("step %q is kept at %s", step, at)
+		}
+	})
 }
 
 func TestNothingShowsBeforeCommit(t *testing.T) {

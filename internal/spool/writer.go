@@ -46,7 +46,7 @@ type Rejection struct {
 // newWriter makes the temporary files, that of the CSV first: see createFile.
 func newWriter(s *Spool, name, path string, header []byte) (*Writer, error) {
 	w := &Writer{spool: s, name: name, path: path, headerLen: int64(len(header))}
-	err := os.MkdirAll(filepath.Dir(path), dirMode)
+	err := s.makeDirs(filepath.Dir(path))
 	if err != nil {
 		return nil, w.wrap(writeError(s.dir, 0, 0, err))
 	}
