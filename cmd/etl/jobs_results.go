@@ -5,14 +5,18 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"bulkhead/internal/bulkv2"
+	"bulkhead/internal/reconcile"
 )
 
 type jobsResultsOptions struct {
 	org, job, kind string
+	raw            bool
 }
 
 func newJobsResultsCmd(a *app) *cobra.Command {
@@ -21,9 +25,12 @@ func newJobsResultsCmd(a *app) *cobra.Command {
 		Use:   "results ID",
 		Short: "Write a job's results as CSV to stdout",
 		Long: `Write a job's results as CSV to stdout. Salesforce returns them in any order, with
-values as it stored them.`,
+values as it stored them.
+
+Values that a spreadsheet would run as formulas are written behind an apostrophe;
+--raw writes them as they are.`,
 		Example: `  etl jobs results 7505g00000AbCdEAAV > failed.csv
-  etl jobs results 7505g00000AbCdEAAV --kind unprocessed`,
+  etl jobs results 7505g00000AbCdEAAV --kind unprocessed --raw`,
 		Args: wants("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.job = args[0]
@@ -32,6 +39,7 @@ values as it stored them.`,
 	}
 	addOrg(a, cmd, &opts.org)
 	cmd.Flags().StringVar(&opts.kind, "kind", "failed", "failed, successful or unprocessed")
+	cmd.Flags().BoolVar(&opts.raw, "raw", false, "do not guard against formulas")
 	complete(cmd.RegisterFlagCompletionFunc("kind", fixed("failed", "successful", "unprocessed")))
 	return cmd
 }
@@ -56,18 +64,24 @@ func runJobsResults(ctx context.Context, a *app, opts jobsResultsOptions) error 
 	if err != nil {
 		return jobError(opts.job, err)
 	}
-	return errors.Join(copyResults(a, results), results.Close())
+	return errors.Join(copyResults(a.data(), results, opts.raw), results.Close())
 }
 
-func copyResults(a *app, results *bulkv2.Results) error {
-	writer := csv.NewWriter(a.stdout)
+func copyResults(out io.Writer, results *bulkv2.Results, raw bool) error {
+	writer := csv.NewWriter(out)
 	if header := results.Header(); len(header) > 0 {
 		if err := writer.Write(header); err != nil {
 			return fmt.Errorf("write the results: %w", err)
 		}
 	}
 	for results.Next() {
-		if err := writer.Write(results.Record()); err != nil {
+		record := slices.Clone(results.Record())
+		for i, value := range record {
+			if !raw {
+				record[i] = reconcile.Guard(value)
+			}
+		}
+		if err := writer.Write(record); err != nil {
 			return fmt.Errorf("write the results: %w", err)
 		}
 	}

@@ -123,7 +123,7 @@ func (s *sheet) line(row Row) (any, error) {
 			value = *v
 		}
 		if !s.raw {
-			value = guard(value)
+			value = Guard(value)
 		}
 		line.Field(i).SetString(value)
 	}

@@ -143,7 +143,7 @@ func TestAnyPayloadSurvivesTheSpreadsheet(t *testing.T) {
 	run := int64(0)
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
-		value := rapid.StringMatching(`['=+\-@0-9a-z"', .#éN/A\t\n]{1,12}`).Draw(rt, "value")
+		value := rapid.StringMatching(`['=+\-@＝＋－＠0-9a-z"', .#éN/A\t\n]{1,12}`).Draw(rt, "value")
 		sent := sentRecords(t, []string{"V", "W"}, record{fmt.Sprint(run), []string{value, "w"}})
 		b.mustSettle(t, chunkOf(run, 1, "", reconcile.Job{Processed: 1, Failed: 1}, sent),
 			job{failed: [][]string{{"sf__Error", "V", "W"}, {"X:y:--", value, "w"}}}, reconcile.Options{})
