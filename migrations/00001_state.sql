@@ -27,6 +27,7 @@ CREATE TABLE etl.runs (
     rows_unchanged   bigint      NOT NULL DEFAULT 0,
     api_calls        bigint      NOT NULL DEFAULT 0,
     error            text,
+    abandoned_at     timestamptz,
     epoch            bigint      NOT NULL DEFAULT 1,
     host             text        NOT NULL,
     pid              integer     NOT NULL,
@@ -37,6 +38,7 @@ CREATE TABLE etl.runs (
     options          jsonb       NOT NULL DEFAULT '{}'
 );
 COMMENT ON COLUMN etl.runs.definition IS 'The pipeline file as it was when the run started; a resume uses this text.';
+COMMENT ON COLUMN etl.runs.abandoned_at IS 'When somebody gave the run up unfinished; its open chunks are not accounted for, and it is never resumed.';
 CREATE INDEX runs_pipeline ON etl.runs (pipeline, id DESC);
 
 CREATE TABLE etl.steps (

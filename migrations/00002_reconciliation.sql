@@ -36,6 +36,8 @@ CREATE UNIQUE INDEX reconciliation_record ON etl.reconciliation (pipeline, step,
 CREATE INDEX reconciliation_open ON etl.reconciliation (pipeline, step, error_code, id) WHERE status <> 'resolved';
 CREATE INDEX reconciliation_run ON etl.reconciliation (run_id, id);
 CREATE INDEX reconciliation_resolved ON etl.reconciliation (resolved_run_id) WHERE resolved_run_id IS NOT NULL;
+CREATE INDEX reconciliation_rejected ON etl.reconciliation (chunk_id) WHERE kind = 'rejected';
+CREATE INDEX reconciliation_keyless ON etl.reconciliation (pipeline, step) WHERE status <> 'resolved' AND source_key IS NULL;
 CREATE INDEX reconciliation_retry ON etl.reconciliation (retry_chunk_id) WHERE retry_chunk_id IS NOT NULL;
 
 -- +goose Down

@@ -153,13 +153,39 @@ func (b bundle) settle(t *testing.T, c reconcile.Chunk, j job, options reconcile
 	return out, err
 }
 
+// mustSettle settles a chunk as a run does: as a whole where a failure fits no record. The last records
+// sent then count as those that loaded, unless the job says which did.
 func (b bundle) mustSettle(t *testing.T, c reconcile.Chunk, j job, options reconcile.Options) reconcile.Outcome {
 	t.Helper()
 	out, err := b.settle(t, c, j, options)
+	if errors.Is(err, reconcile.ErrUnmatched) {
+		if j.successful == nil {
+			j.successful = lastSent(t, c.Sent, c.Rows-c.Job.Failed)
+		}
+		c.Whole = true
+		out, err = b.settle(t, c, j, options)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+func lastSent(t *testing.T, sent *reconcile.Sent, n int64) [][]string {
+	t.Helper()
+	list, err := sent.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	for list.Next() {
+		values, err := csv.NewReader(bytes.NewReader(list.Record())).Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, values)
+	}
+	return append([][]string{sent.Header}, all[len(all)-int(n):]...)
 }
 
 func (b bundle) rows(t *testing.T, f reconcile.Filter) []reconcile.Row {

@@ -60,6 +60,10 @@ func (s *Store) Import(ctx context.Context, in io.Reader, raw bool) (Imported, e
 		if err != nil {
 			return err
 		}
+		// Nobody may claim a row for a retry between the look at it and the edit.
+		if _, err := tx.Exec(ctx, `SELECT FROM etl.reconciliation WHERE id IN (SELECT row_id FROM etl_import) ORDER BY id FOR UPDATE`); err != nil {
+			return fmt.Errorf("lock the rows: %w", err)
+		}
 		if err := checkLines(ctx, tx, problems); err != nil {
 			return err
 		}

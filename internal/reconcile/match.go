@@ -26,16 +26,17 @@ type Sent struct {
 	RecordAt func(offset int64, n int) ([]byte, error)
 }
 
-// matcher finds the record that a result row is about. By the external id where the job has one,
-// else by the whole content, equal rows being interchangeable. It looks for the very bytes first, and
-// then for what Salesforce might have made of them.
+// matcher finds the record that a result row is about: by the external id where it tells the records
+// apart, else by the whole content, equal rows being interchangeable. It looks for the very bytes
+// first, and then for what Salesforce might have made of them.
 //
 // Its memory is about 30 bytes and one key per record of the chunk.
 type matcher struct {
-	sent    Sent
-	columns []int // of the chunk's header: those that are compared
-	results []int // the same columns in the results' header
-	seed    maphash.Seed
+	sent Sent
+	id   []int // the external id's column; none where the job has none
+	all  []int // the columns that come back
+	at   []int // where these stand in the results that are being read; -1: nowhere
+	seed maphash.Seed
 
 	keys    []byte
 	keyEnd  []uint32
@@ -53,33 +54,51 @@ type slot struct {
 	record int32
 }
 
-// newMatcher reads the chunk's file once. externalID is the header of the external id, or empty.
-func newMatcher(sent Sent, externalID string) (*matcher, error) {
+// form is how a value is written before it is hashed.
+type form = func(dst, v []byte) []byte
+
+// newMatcher indexes the chunk's file. externalID is the header of the external id, or empty; header is
+// that of the results, whose columns may be fewer and in another order.
+func newMatcher(sent Sent, externalID string, header []string) (*matcher, error) {
 	m := &matcher{sent: sent, seed: maphash.MakeSeed()}
 	for i, name := range sent.Header {
-		if externalID == "" || strings.EqualFold(name, externalID) {
-			m.columns = append(m.columns, i)
+		if place(header, name) < 0 {
+			continue
+		}
+		m.all = append(m.all, i)
+		if strings.EqualFold(name, externalID) {
+			m.id = []int{i}
 		}
 	}
-	if len(m.columns) == 0 {
-		return nil, fmt.Errorf("the chunk has no column %q", externalID)
+	if len(m.all) == 0 {
+		return nil, fmt.Errorf("the results have none of the columns that were sent: %s", strings.Join(header, ", "))
 	}
 	var end int64
 	err := m.each(func(records Records) {
-		key, record := records.Key(), records.Record()
-		m.keys = append(m.keys, key...)
+		m.keys = append(m.keys, records.Key()...)
 		m.keyEnd = append(m.keyEnd, uint32(len(m.keys)))
 		m.offsets = append(m.offsets, records.Offset())
-		end = records.Offset() + int64(len(record))
-		m.exact = append(m.exact, slot{m.hashSent(record, appendExact), int32(len(m.keyEnd) - 1)})
+		end = records.Offset() + int64(len(records.Record()))
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.offsets = append(m.offsets, end)
 	m.taken = make([]bool, len(m.keyEnd))
-	sortSlots(m.exact)
-	return m, nil
+	m.exact, err = m.index(appendExact)
+	return m, err
+}
+
+// use takes the header of the results that are read next.
+func (m *matcher) use(header []string) {
+	m.at = m.at[:0]
+	for _, column := range m.all {
+		m.at = append(m.at, place(header, m.sent.Header[column]))
+	}
+}
+
+func place(header []string, name string) int {
+	return slices.IndexFunc(header, func(h string) bool { return strings.EqualFold(h, name) })
 }
 
 func (m *matcher) each(fn func(Records)) error {
@@ -94,58 +113,88 @@ func (m *matcher) each(fn func(Records)) error {
 	return records.Err()
 }
 
-// use tells the matcher which header the results have; the columns they lack are not compared.
-func (m *matcher) use(header []string) error {
-	columns, results := m.columns[:0:0], m.results[:0]
-	for _, column := range m.columns {
-		i := slices.IndexFunc(header, func(name string) bool { return strings.EqualFold(name, m.sent.Header[column]) })
-		if i >= 0 {
-			columns, results = append(columns, column), append(results, i)
+// index hashes every record by its external id, and by its whole content those that have none or share
+// it with another.
+func (m *matcher) index(f form) ([]slot, error) {
+	slots := make([]slot, 0, m.len())
+	byContent := make([]bool, m.len())
+	again := false
+	err := m.each(func(records Records) {
+		i := len(slots)
+		hash, ok := m.hash(m.split.split(records.Record()), m.id, f)
+		byContent[i] = !ok
+		again = again || !ok
+		slots = append(slots, slot{hash, int32(i)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	sortSlots(slots)
+	for i := 1; i < len(slots); i++ {
+		if slots[i].hash == slots[i-1].hash {
+			byContent[slots[i].record], byContent[slots[i-1].record], again = true, true, true
 		}
 	}
-	if len(columns) == 0 {
-		return fmt.Errorf("the results have none of the columns that were sent: %s", strings.Join(header, ", "))
+	if !again {
+		return slots, nil
 	}
-	m.results = results
-	if len(columns) == len(m.columns) {
-		return nil
-	}
-	m.columns, m.loose = columns, nil
-	return m.rebuild(&m.exact, appendExact)
-}
-
-func (m *matcher) rebuild(slots *[]slot, form func(dst, v []byte) []byte) error {
-	*slots = (*slots)[:0]
-	err := m.each(func(records Records) {
-		*slots = append(*slots, slot{m.hashSent(records.Record(), form), int32(len(*slots))})
+	contents := make([]uint64, m.len())
+	i := 0
+	err = m.each(func(records Records) {
+		if byContent[i] {
+			contents[i], _ = m.hash(m.split.split(records.Record()), m.all, f)
+		}
+		i++
 	})
-	sortSlots(*slots)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	for i := range slots {
+		if byContent[slots[i].record] {
+			slots[i].hash = contents[slots[i].record]
+		}
+	}
+	sortSlots(slots)
+	return slots, nil
 }
 
 // match returns the record that the result row is about and takes it, so that no other row gets it.
 func (m *matcher) match(row []string) (record int, ok bool, err error) {
-	if i, found := m.take(m.exact, m.hashResult(row, appendExact)); found {
+	fields := m.result(row)
+	if i, found := m.find(m.exact, fields, appendExact, false); found {
 		return i, true, nil
 	}
 	if m.loose == nil {
-		if err := m.rebuild(&m.loose, appendCanonical); err != nil {
+		if m.loose, err = m.index(appendCanonical); err != nil {
 			return 0, false, err
 		}
 	}
-	hash := m.hashResult(row, appendCanonical)
-	if !m.unambiguous(hash) {
-		return 0, false, nil
-	}
-	i, found := m.take(m.loose, hash)
+	i, found := m.find(m.loose, fields, appendCanonical, true)
 	return i, found, nil
 }
 
-func (m *matcher) take(slots []slot, hash uint64) (int, bool) {
-	for _, s := range equal(slots, hash) {
-		if !m.taken[s.record] {
-			m.taken[s.record] = true
-			return int(s.record), true
+// result is a row of the results with its values where the records sent have them.
+func (m *matcher) result(row []string) [][]byte {
+	fields := make([][]byte, len(m.sent.Header))
+	for i, column := range m.all {
+		if at := m.at[i]; at >= 0 && at < len(row) {
+			fields[column] = []byte(row[at])
+		}
+	}
+	return fields
+}
+
+func (m *matcher) find(slots []slot, fields [][]byte, f form, unambiguous bool) (int, bool) {
+	for _, columns := range [][]int{m.id, m.all} {
+		hash, ok := m.hash(fields, columns, f)
+		if !ok || unambiguous && !m.unambiguous(slots, hash) {
+			continue
+		}
+		for _, s := range equal(slots, hash) {
+			if !m.taken[s.record] {
+				m.taken[s.record] = true
+				return int(s.record), true
+			}
 		}
 	}
 	return 0, false
@@ -153,28 +202,35 @@ func (m *matcher) take(slots []slot, hash uint64) (int, bool) {
 
 // unambiguous reports whether the free records of one canonical form are all the same to the byte.
 // 007 and 7 look alike to a number field and are two records to a text field: nothing decides.
-func (m *matcher) unambiguous(hash uint64) bool {
-	var seen bool
-	var first uint64
-	for _, s := range equal(m.loose, hash) {
+func (m *matcher) unambiguous(slots []slot, hash uint64) bool {
+	var first []byte
+	for _, s := range equal(slots, hash) {
 		if m.taken[s.record] {
 			continue
 		}
-		h, err := m.exactHash(int(s.record))
-		if err != nil || seen && h != first {
+		raw, err := m.raw(int(s.record))
+		if err != nil || first != nil && !bytes.Equal(raw, first) {
 			return false
 		}
-		seen, first = true, h
+		first = raw
 	}
-	return seen
+	return first != nil
 }
 
-func (m *matcher) exactHash(record int) (uint64, error) {
-	raw, err := m.raw(record)
-	if err != nil {
-		return 0, err
+// hash hashes the values of some columns; it is false where they are none, or all blank.
+func (m *matcher) hash(fields [][]byte, columns []int, f form) (uint64, bool) {
+	m.scratch = m.scratch[:0]
+	blank := true
+	for _, column := range columns {
+		if column < len(fields) {
+			blank = blank && (len(fields[column]) == 0 || string(fields[column]) == nullMarker)
+			m.scratch = f(m.scratch, fields[column])
+		}
+		m.scratch = append(m.scratch, 0)
 	}
-	return m.hashSent(raw, appendExact), nil
+	// The number of columns keeps an external id from looking like a content of one column.
+	m.scratch = append(m.scratch, byte(len(columns)))
+	return maphash.Bytes(m.seed, m.scratch), len(columns) > 0 && (!blank || len(columns) == len(m.all))
 }
 
 func (m *matcher) len() int { return len(m.keyEnd) }
@@ -189,29 +245,6 @@ func (m *matcher) key(record int) []byte {
 
 func (m *matcher) raw(record int) ([]byte, error) {
 	return m.sent.RecordAt(m.offsets[record], int(m.offsets[record+1]-m.offsets[record]))
-}
-
-func (m *matcher) hashSent(record []byte, form func(dst, v []byte) []byte) uint64 {
-	fields := m.split.split(record)
-	m.scratch = m.scratch[:0]
-	for _, column := range m.columns {
-		if column < len(fields) {
-			m.scratch = form(m.scratch, fields[column])
-		}
-		m.scratch = append(m.scratch, 0)
-	}
-	return maphash.Bytes(m.seed, m.scratch)
-}
-
-func (m *matcher) hashResult(row []string, form func(dst, v []byte) []byte) uint64 {
-	m.scratch = m.scratch[:0]
-	for _, column := range m.results {
-		if column < len(row) {
-			m.scratch = form(m.scratch, []byte(row[column]))
-		}
-		m.scratch = append(m.scratch, 0)
-	}
-	return maphash.Bytes(m.seed, m.scratch)
 }
 
 // appendExact appends v as it was sent. Line breaks are LF in what we send, and a reader of the

@@ -34,9 +34,17 @@ const mergeRows = `UPDATE etl.reconciliation AS r SET run_id = $1, chunk_id = $2
 
 type requeuedCounts struct{ failed, unprocessed int64 }
 
-// merge moves the staged rows into the table and returns how many of them go to a later chunk.
+// merge moves the staged rows into the table and returns how many of them go to a later chunk. What
+// people chose to ignore is not sent again.
 func (s *settler) merge(ctx context.Context, tx pgx.Tx) (requeuedCounts, error) {
 	var n requeuedCounts
+	if s.options.Transient != nil && !s.chunk.ByRow {
+		const spare = `UPDATE etl_stage s SET transient = false FROM etl.reconciliation r
+			WHERE s.transient AND r.pipeline = $1 AND r.step = $2 AND r.source_key = s.source_key AND r.status = 'ignored'`
+		if _, err := tx.Exec(ctx, spare, s.chunk.Pipeline, s.chunk.Step); err != nil {
+			return n, fmt.Errorf("leave ignored records alone: %w", err)
+		}
+	}
 	const count = `SELECT count(*) FILTER (WHERE kind = 'failed'), count(*) FILTER (WHERE kind = 'unprocessed') FROM etl_stage WHERE transient`
 	if err := tx.QueryRow(ctx, count).Scan(&n.failed, &n.unprocessed); err != nil {
 		return n, fmt.Errorf("count the records to send again: %w", err)
@@ -63,88 +71,4 @@ func (s *settler) merge(ctx context.Context, tx pgx.Tx) (requeuedCounts, error) 
 		return n, fmt.Errorf("write reconciliation rows: %w", err)
 	}
 	return n, nil
-}
-
-// resolve closes the open rows of the records that this chunk loaded, so that a stale payload can
-// never be sent over newer data.
-func (s *settler) resolve(ctx context.Context, tx pgx.Tx) (int64, error) {
-	if s.chunk.ByRow {
-		return s.resolveRows(ctx, tx)
-	}
-	open, err := s.hasOpenRows(ctx, tx)
-	if err != nil || !open {
-		return 0, err
-	}
-	const createLoaded = `CREATE TEMP TABLE IF NOT EXISTS etl_loaded (source_key text) ON COMMIT DELETE ROWS`
-	if _, err := tx.Exec(ctx, createLoaded); err != nil {
-		return 0, fmt.Errorf("create the staging table: %w", err)
-	}
-	if err := s.copyLoaded(ctx, tx); err != nil {
-		return 0, fmt.Errorf("list the records that loaded: %w", err)
-	}
-	const query = `UPDATE etl.reconciliation r SET status = 'resolved', resolved_at = now(), resolved_run_id = $3, retry_chunk_id = NULL
-		FROM etl_loaded l WHERE r.pipeline = $1 AND r.step = $2 AND r.source_key = l.source_key AND r.status <> 'resolved'`
-	tag, err := tx.Exec(ctx, query, s.chunk.Pipeline, s.chunk.Step, s.chunk.RunID)
-	if err != nil {
-		return 0, fmt.Errorf("resolve reconciliation rows: %w", err)
-	}
-	return tag.RowsAffected(), nil
-}
-
-// hasOpenRows spares the common case the work: most steps have nothing open but what this chunk just wrote.
-func (s *settler) hasOpenRows(ctx context.Context, tx pgx.Tx) (bool, error) {
-	const query = `SELECT EXISTS (SELECT FROM etl.reconciliation WHERE pipeline = $1 AND step = $2
-		AND status <> 'resolved' AND source_key IS NOT NULL AND run_id <> $3 OR retry_chunk_id = $4)`
-	var open bool
-	if err := tx.QueryRow(ctx, query, s.chunk.Pipeline, s.chunk.Step, s.chunk.RunID, s.chunk.ID).Scan(&open); err != nil {
-		return false, fmt.Errorf("look for open rows: %w", err)
-	}
-	return open, nil
-}
-
-// resolveRows resolves the rows that were sent by payload and are not among those that failed again.
-func (s *settler) resolveRows(ctx context.Context, tx pgx.Tx) (int64, error) {
-	const query = `UPDATE etl.reconciliation SET status = 'resolved', resolved_at = now(), resolved_run_id = $2, retry_chunk_id = NULL
-		WHERE retry_chunk_id = $1 AND status = 'retrying' AND chunk_id IS DISTINCT FROM $1`
-	tag, err := tx.Exec(ctx, query, s.chunk.ID, s.chunk.RunID)
-	if err != nil {
-		return 0, fmt.Errorf("resolve reconciliation rows: %w", err)
-	}
-	return tag.RowsAffected(), nil
-}
-
-func (s *settler) copyLoaded(ctx context.Context, tx pgx.Tx) error {
-	keys, done, err := s.loadedKeys()
-	if err != nil {
-		return err
-	}
-	defer done()
-	values := make([]any, 1)
-	return copyRows(ctx, tx, "etl_loaded", []string{"source_key"}, func() ([]any, error) {
-		key, ok, err := keys()
-		if err != nil || !ok {
-			return nil, err
-		}
-		values[0] = key
-		return values, nil
-	})
-}
-
-// loadedKeys iterates over the keys of the records that no failed or unprocessed result took.
-func (s *settler) loadedKeys() (next func() (string, bool, error), done func(), err error) {
-	records, err := s.chunk.Sent.Open()
-	if err != nil {
-		return nil, nil, err
-	}
-	i := -1
-	next = func() (string, bool, error) {
-		for records.Next() {
-			i++
-			if s.refused == nil || !s.refused[i] {
-				return string(records.Key()), true, nil
-			}
-		}
-		return "", false, records.Err()
-	}
-	return next, func() { _ = records.Close() }, nil
 }

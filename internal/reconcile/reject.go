@@ -26,8 +26,12 @@ type Rejections interface {
 // the chunk. A chunk that is extracted again replaces what it rejected the first time.
 func WriteRejected(ctx context.Context, tx pgx.Tx, chunk Chunk, rejections Rejections) error {
 	defer rejections.Close()
-	const forget = `DELETE FROM etl.reconciliation WHERE run_id = $1 AND chunk_id = $2 AND kind = 'rejected' AND attempts = 1 AND status = 'open'`
-	if _, err := tx.Exec(ctx, forget, chunk.RunID, chunk.ID); err != nil {
+	// What this chunk rejected when it was read before is forgotten; a row of earlier failures stays open,
+	// and says by having no chunk that it must be resolved should the record load now.
+	const forget = `WITH old AS (SELECT id, attempts FROM etl.reconciliation WHERE chunk_id = $1 AND kind = 'rejected' AND status = 'open'),
+		gone AS (DELETE FROM etl.reconciliation r USING old WHERE r.id = old.id AND old.attempts = 1)
+		UPDATE etl.reconciliation r SET chunk_id = NULL, attempts = r.attempts - 1 FROM old WHERE r.id = old.id AND old.attempts > 1`
+	if _, err := tx.Exec(ctx, forget, chunk.ID); err != nil {
 		return fmt.Errorf("replace rejected records: %w", err)
 	}
 	s := &settler{chunk: chunk}

@@ -89,26 +89,26 @@ func (e *MismatchError) Error() string {
 
 // Settle reads the job's results, checks that they account for every record sent, and writes the
 // reconciliation rows, all inside tx. Results are streamed: memory holds an index of the chunk, not
-// its records. A *MismatchError means that the sums differ and that tx must be rolled back.
+// its records. A *MismatchError means that the sums differ and that tx must be rolled back; for
+// ErrUnmatched see there.
 func Settle(ctx context.Context, tx pgx.Tx, chunk Chunk, downloads Downloads, options Options) (Outcome, error) {
 	s := &settler{chunk: chunk, options: options}
-	if err := s.prepare(); err != nil {
-		return Outcome{}, err
-	}
 	if chunk.Whole {
 		if err := s.readSuccessful(ctx, downloads); err != nil {
 			return Outcome{}, err
 		}
 	}
-	if chunk.Job.Failed > 0 || chunk.Whole || chunk.Job.State != "JobComplete" {
-		if err := s.stage(ctx, tx, KindFailed, downloads.Failed); err != nil {
-			return Outcome{}, err
-		}
+	// They are read also where the job counts none: its counters may lag behind.
+	if err := s.stage(ctx, tx, KindFailed, downloads.Failed); err != nil {
+		return Outcome{}, err
 	}
 	if chunk.Job.Processed < chunk.Rows || chunk.Whole || chunk.Job.State != "JobComplete" {
 		if err := s.stage(ctx, tx, KindUnprocessed, downloads.Unprocessed); err != nil {
 			return Outcome{}, err
 		}
+	}
+	if s.unmatched > 0 && !chunk.Whole && chunk.Sent != nil {
+		return Outcome{}, ErrUnmatched
 	}
 	if err := s.balance(ctx, tx); err != nil {
 		return Outcome{}, err
@@ -122,23 +122,26 @@ type settler struct {
 	options Options
 	matcher *matcher // nil without a file, or when there is nothing to match
 	refused []bool   // records that a failed or unprocessed result took; nil without a matcher
+	loaded  []int    // records that a successful result took, where those are read
 
 	successful                     int64
 	failed, unprocessed, unmatched int64
 	staged                         bool
 }
 
-func (s *settler) prepare() error {
-	job := s.chunk.Job
-	clean := job.State == "JobComplete" && job.Failed == 0 && job.Processed >= s.chunk.Rows
-	if s.chunk.Sent == nil || clean && !s.chunk.Whole {
+// index makes the matcher when the first result row comes: most chunks have none.
+func (s *settler) index(header []string) error {
+	if s.chunk.Sent == nil {
 		return nil
 	}
-	var err error
-	if s.matcher, err = newMatcher(*s.chunk.Sent, s.chunk.ExternalID); err != nil {
-		return fmt.Errorf("index the records sent: %w", err)
+	if s.matcher == nil {
+		var err error
+		if s.matcher, err = newMatcher(*s.chunk.Sent, s.chunk.ExternalID, header); err != nil {
+			return fmt.Errorf("index the records sent: %w", err)
+		}
+		s.refused = make([]bool, s.matcher.len())
 	}
-	s.refused = make([]bool, s.matcher.len())
+	s.matcher.use(header)
 	return nil
 }
 
@@ -149,18 +152,22 @@ func (s *settler) readSuccessful(ctx context.Context, downloads Downloads) error
 		return fmt.Errorf("successful results: %w", err)
 	}
 	defer results.Close()
-	for first := true; results.Next(); first = false {
-		if s.matcher != nil {
-			if first {
-				if err := s.matcher.use(results.Header()); err != nil {
-					return err
-				}
-			}
-			if _, _, err := s.matcher.match(results.Record()); err != nil {
+	for ; results.Next(); s.successful++ {
+		if s.successful == 0 {
+			if err := s.index(results.Header()); err != nil {
 				return err
 			}
 		}
-		s.successful++
+		if s.matcher == nil {
+			continue
+		}
+		record, ok, err := s.matcher.match(results.Record())
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.loaded = append(s.loaded, record)
+		}
 	}
 	if err := results.Err(); err != nil {
 		return fmt.Errorf("successful results: %w", err)
@@ -179,7 +186,13 @@ func (s *settler) balance(ctx context.Context, tx pgx.Tx) error {
 	}
 	// What a job that ended early counts as not processed, and lists nowhere, was not processed.
 	missing := s.chunk.Rows - s.successful - s.failed - s.unprocessed
-	if missing > 0 && job.State != "JobComplete" && job.Processed == s.successful+s.failed && s.matcher != nil && s.unmatched == 0 {
+	if missing > 0 && job.State != "JobComplete" && job.Processed == s.successful+s.failed && s.chunk.Sent != nil && s.unmatched == 0 {
+		// Without a row in any result there is no index yet; then all of the chunk is left.
+		if s.matcher == nil {
+			if err := s.index(s.chunk.Sent.Header); err != nil {
+				return err
+			}
+		}
 		if err := s.stageRest(ctx, tx); err != nil {
 			return err
 		}
@@ -218,19 +231,13 @@ func (s *settler) write(ctx context.Context, tx pgx.Tx) (Outcome, error) {
 		out.Failed -= requeued.failed
 		out.Unprocessed -= requeued.unprocessed
 	}
-	if s.unmatched > 0 || s.chunk.Sent == nil {
-		// Nobody knows which records loaded, so no row may be resolved, nor freed to be sent again.
-		return out, nil
-	}
-	var err error
-	if out.Resolved, err = s.resolve(ctx, tx); err != nil {
-		return Outcome{}, err
-	}
-	if out.Missing, err = release(ctx, tx, []int64{s.chunk.ID}); err != nil {
-		return Outcome{}, err
-	}
-	return out, nil
+	return out, s.resolve(ctx, tx, &out)
 }
+
+// ErrUnmatched says that a failed or unprocessed result fits no record sent, so that by the failures
+// alone nobody knows which records loaded: the chunk is to be settled as a Whole. The transaction must
+// be rolled back.
+var ErrUnmatched = errors.New("a result fits no record that was sent")
 
 // errNoRequeue guards against a caller that calls records transient and gives them nowhere to go.
 var errNoRequeue = errors.New("records are to be sent again, but no chunk was planned for them")

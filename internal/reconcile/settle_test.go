@@ -62,11 +62,11 @@ func TestResultsAreMatchedAsSalesforceComparesThem(t *testing.T) {
 		result     []string // behind sf__Id and sf__Error
 		want       string
 	}{
-		"external id in another case":   {header, "Legacy_Id__c", []record{{"1", []string{"Ab", "x", ""}}}, []string{"AB ", "x", ""}, "1"},
-		"exact before folded":           {header, "Legacy_Id__c", []record{{"1", []string{"ab", "x", ""}}, {"2", []string{"AB", "x", ""}}}, []string{"AB", "x", ""}, "2"},
-		"folded and ambiguous":          {header, "Legacy_Id__c", []record{{"1", []string{"ab", "x", ""}}, {"2", []string{"AB", "x", ""}}}, []string{"aB", "x", ""}, "none"},
-		"numeric external id":           {header, "Legacy_Id__c", []record{{"1", []string{"912260031", "x", ""}}}, []string{"9.12260031E8", "x", ""}, "1"},
-		"007 is not 7 when both exist":  {header, "Legacy_Id__c", []record{{"1", []string{"007", "x", ""}}, {"2", []string{"07", "x", ""}}}, []string{"7.0", "x", ""}, "none"},
+		"external id in another case": {header, "Legacy_Id__c", []record{{"1", []string{"Ab", "x", ""}}}, []string{"AB ", "x", ""}, "1"},
+		"exact before folded":         {header, "Legacy_Id__c", []record{{"1", []string{"ab", "x", ""}}, {"2", []string{"AB", "x", ""}}}, []string{"AB", "x", ""}, "2"},
+		"folded and ambiguous, until the other one is known to have loaded": {header, "Legacy_Id__c", []record{{"1", []string{"ab", "x", ""}}, {"2", []string{"AB", "x", ""}}}, []string{"aB", "x", ""}, "1"},
+		"numeric external id": {header, "Legacy_Id__c", []record{{"1", []string{"912260031", "x", ""}}}, []string{"9.12260031E8", "x", ""}, "1"},
+		"007 is not 07, until the other one is known to have loaded": {header, "Legacy_Id__c", []record{{"1", []string{"007", "x", ""}}, {"2", []string{"07", "x", ""}}}, []string{"7.0", "x", ""}, "1"},
 		"whole content":                 {header, "", []record{{"1", []string{"a", "x", "1"}}, {"2", []string{"a", "x", "2"}}}, []string{"a", "x", "2"}, "2"},
 		"whole content, normalised":     {header, "", []record{{"1", []string{"a", "x", "1"}}, {"2", []string{"a", "x", "2.50"}}}, []string{"a", "x", "2.5E0"}, "2"},
 		"equal rows, either will do":    {header, "", []record{{"1", []string{"a", "x", "1"}}, {"2", []string{"a", "x", "1"}}}, []string{"a", "x", "1"}, "1"},
@@ -327,5 +327,104 @@ func TestRetryByKey(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"1": "resolved X", "2": "open Z", "3": "open X"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestBlankAndSharedExternalIdsAreToldApartByContent(t *testing.T) {
+	t.Parallel()
+	for name, id := range map[string]string{"blank": "", "shared": "a"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			sent := sentRecords(t, header, record{"1", []string{id, "One", ""}}, record{"2", []string{id, "Two", ""}}, record{"3", []string{id, "Three", ""}})
+			j := job{failed: failed([]string{"", "X:y:--", id, "Two", ""})}
+			b.mustSettle(t, chunkOf(1, 3, "Legacy_Id__c", reconcile.Job{Processed: 3, Failed: 1}, sent), j, reconcile.Options{})
+			if got := key(b.rows(t, reconcile.Filter{})[0]); got != "2" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestFailedCounterThatLagsIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	chunk := chunkOf(1, 3, "Legacy_Id__c", reconcile.Job{Processed: 3, Failed: 0}, three(t))
+	_, err := b.settle(t, chunk, job{failed: failed([]string{"", "X:y:--", "b", "", ""})}, reconcile.Options{})
+	var mismatch *reconcile.MismatchError
+	if !errors.As(err, &mismatch) || mismatch.Failed != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIgnoredRecordIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	failB(t, b, 1)
+	if _, err := b.store.Ignore(t.Context(), reconcile.Filter{}); err != nil {
+		t.Fatal(err)
+	}
+	options := reconcile.Options{
+		Transient: func(reconcile.Kind, reconcile.RowError) bool { return true },
+		Requeue:   func(pgx.Tx) (int64, error) { return 77, nil },
+	}
+	out := b.mustSettle(t, chunkOf(2, 3, "Legacy_Id__c", reconcile.Job{Processed: 3, Failed: 1}, three(t)),
+		job{failed: failed([]string{"", "LOCK:l:--", "b", "", ""})}, options)
+	if r := b.rows(t, reconcile.Filter{})[0]; out.Requeued != 0 || out.Failed != 1 || r.Status != "ignored" {
+		t.Errorf("outcome %+v, row %+v", out, r)
+	}
+}
+
+func TestRowWithoutAKeyIsResolvedByItsExternalId(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.mustSettle(t, chunkOf(1, 3, "Legacy_Id__c", reconcile.Job{Processed: 3, Failed: 1}, nil),
+		job{failed: failed([]string{"", "X:y:--", "B", "", ""})}, reconcile.Options{})
+	out := b.mustSettle(t, chunkOf(2, 3, "Legacy_Id__c", reconcile.Job{Processed: 3}, three(t)), job{}, reconcile.Options{})
+	if r := b.rows(t, reconcile.Filter{})[0]; out.Resolved != 1 || r.Status != "resolved" {
+		t.Errorf("outcome %+v, row %+v", out, r)
+	}
+}
+
+func TestUnmatchedFailureLeavesNoRowInLimbo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	j := job{failed: failed([]string{"", "X:y:--", "a", "", ""}, []string{"", "X:y:--", "b", "", ""}, []string{"", "X:y:--", "c", "", ""})}
+	b.mustSettle(t, chunkOf(1, 3, "Legacy_Id__c", reconcile.Job{Processed: 3, Failed: 3}, three(t)), j, reconcile.Options{})
+	b.claim(t, 5, true)
+	again := chunkOf(5, 3, "Legacy_Id__c", reconcile.Job{Processed: 3, Failed: 1}, three(t))
+	j = job{
+		failed:     failed([]string{"", "X:y:--", "garbled", "", ""}),
+		successful: append(plain(), []string{"a", "", ""}, []string{"c", "", ""}),
+	}
+	if _, err := b.settle(t, again, j, reconcile.Options{}); !errors.Is(err, reconcile.ErrUnmatched) {
+		t.Fatalf("got %v", err)
+	}
+	again.Whole = true
+	out := b.mustSettle(t, again, j, reconcile.Options{})
+	if out.Loaded != 2 || out.Resolved != 2 || out.Unmatched != 1 {
+		t.Errorf("outcome %+v", out)
+	}
+	got := map[string]int{}
+	for _, r := range b.rows(t, reconcile.Filter{}) {
+		got[key(r)+" "+string(r.Status)]++
+	}
+	if diff := cmp.Diff(map[string]int{"1 resolved": 1, "3 resolved": 1, "2 retrying": 1, "none open": 1}, got); diff != "" {
+		t.Error(diff)
+	}
+	// Nobody can tell whether row 2 loaded; a person who knows opens it again.
+	if n, err := b.store.Reopen(t.Context(), reconcile.Filter{Key: "2"}); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+}
+
+func TestAllLoadedWithoutTheFileResolvesWhatWasClaimed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	failB(t, b, 1)
+	b.claim(t, 5, true)
+	out := b.mustSettle(t, chunkOf(5, 1, "Legacy_Id__c", reconcile.Job{Processed: 1}, nil), job{}, reconcile.Options{})
+	if r := b.rows(t, reconcile.Filter{})[0]; out.Resolved != 1 || r.Status != "resolved" {
+		t.Errorf("outcome %+v, row %+v", out, r)
 	}
 }

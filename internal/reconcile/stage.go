@@ -48,7 +48,13 @@ func (s *settler) stage(ctx context.Context, tx pgx.Tx, kind Kind, download func
 		return fmt.Errorf("%s results: %w", kind, err)
 	}
 	defer results.Close()
-	source := &resultRows{settler: s, kind: kind, results: results}
+	if !results.Next() {
+		if err := results.Err(); err != nil {
+			return fmt.Errorf("%s results: %w", kind, err)
+		}
+		return nil // most chunks end here
+	}
+	source := &resultRows{settler: s, kind: kind, results: results, ahead: true}
 	if err := s.copyIn(ctx, tx, source); err != nil {
 		return fmt.Errorf("%s results: %w", kind, err)
 	}
@@ -110,7 +116,7 @@ func (s *settler) count(row stagedRow) {
 		s.unprocessed++
 	case KindRejected, KindHeld:
 	}
-	if row.key == nil && s.matcher != nil {
+	if row.key == nil {
 		s.unmatched++
 	}
 }
@@ -155,6 +161,7 @@ type resultRows struct {
 	kind    Kind
 	results Results
 
+	ahead         bool // the first row has been read
 	started       bool
 	errorAt, idAt int
 	header        []string // of the uploaded columns
@@ -164,9 +171,10 @@ type resultRows struct {
 }
 
 func (r *resultRows) next() (stagedRow, bool, error) {
-	if !r.results.Next() {
+	if !r.ahead && !r.results.Next() {
 		return stagedRow{}, false, r.results.Err()
 	}
+	r.ahead = false
 	if !r.started {
 		if err := r.start(); err != nil {
 			return stagedRow{}, false, err
@@ -223,10 +231,7 @@ func (r *resultRows) start() error {
 			r.header, r.columns = append(r.header, name), append(r.columns, i)
 		}
 	}
-	if r.settler.matcher != nil {
-		return r.settler.matcher.use(r.results.Header())
-	}
-	return nil
+	return r.settler.index(r.results.Header())
 }
 
 func at(record []string, i int) string {

@@ -161,9 +161,10 @@ type Group struct {
 // Groups counts the rows of the filter by step, code and fields, the most frequent first.
 func (s *Store) Groups(ctx context.Context, f Filter) ([]Group, error) {
 	where, args := f.where()
-	const head = `SELECT pipeline, step, kind, error_code, error_fields, count(*), (array_agg(error_message ORDER BY id))[1], (array_agg(source_key ORDER BY id))[1]
-		FROM etl.reconciliation WHERE`
-	rows, err := s.pool.Query(ctx, head+where+`GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 2, 4, 5`, args...)
+	const head = `SELECT g.pipeline, g.step, g.kind, g.error_code, g.error_fields, g.n, r.error_message, r.source_key
+		FROM (SELECT pipeline, step, kind, error_code, error_fields, count(*) AS n, min(id) AS first FROM etl.reconciliation WHERE`
+	const tail = `GROUP BY 1, 2, 3, 4, 5) AS g JOIN etl.reconciliation r ON r.id = g.first ORDER BY g.n DESC, g.step, g.error_code, g.error_fields`
+	rows, err := s.pool.Query(ctx, head+where+tail, args...)
 	if err != nil {
 		return nil, fmt.Errorf("group reconciliation rows: %w", err)
 	}
@@ -199,20 +200,47 @@ func (s *Store) ResolvedBy(ctx context.Context, runID int64) (map[string]int64, 
 
 // Ignore marks open rows as ignored, and returns how many there were.
 func (s *Store) Ignore(ctx context.Context, f Filter) (int64, error) {
-	return s.setStatus(ctx, f, StatusOpen, StatusIgnored)
-}
-
-// Reopen marks ignored rows as open again, and returns how many there were.
-func (s *Store) Reopen(ctx context.Context, f Filter) (int64, error) {
-	return s.setStatus(ctx, f, StatusIgnored, StatusOpen)
-}
-
-func (s *Store) setStatus(ctx context.Context, f Filter, from, to Status) (int64, error) {
-	f.Statuses = []Status{from}
+	f.Statuses = []Status{StatusOpen}
 	where, args := f.where()
-	tag, err := s.pool.Exec(ctx, `UPDATE etl.reconciliation SET status = $9 WHERE`+where, append(args, string(to))...)
+	tag, err := s.pool.Exec(ctx, `UPDATE etl.reconciliation SET status = 'ignored' WHERE`+where, args...)
 	if err != nil {
-		return 0, fmt.Errorf("mark rows as %s: %w", to, err)
+		return 0, fmt.Errorf("mark rows as ignored: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// OpenSteps lists the steps of a filter's open rows, and how many of their rows have a source key and
+// how many have none.
+func (s *Store) OpenSteps(ctx context.Context, f Filter) (steps []string, keyed, keyless int64, err error) {
+	f.Statuses = []Status{StatusOpen}
+	where, args := f.where()
+	rows, err := s.pool.Query(ctx, `SELECT step, count(source_key), count(*) - count(source_key) FROM etl.reconciliation WHERE`+where+`GROUP BY step ORDER BY step`, args...) //nolint:rowserrcheck // ForEachRow checks it
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("find the steps of open rows: %w", err)
+	}
+	var step string
+	var with, without int64
+	_, err = pgx.ForEachRow(rows, []any{&step, &with, &without}, func() error {
+		steps, keyed, keyless = append(steps, step), keyed+with, keyless+without
+		return nil
+	})
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("find the steps of open rows: %w", err)
+	}
+	return steps, keyed, keyless, nil
+}
+
+// Reopen marks ignored rows as open again, and returns how many there were. It also opens rows that a
+// retry left behind as retrying, because nobody could tell whether they loaded: the caller takes it
+// upon himself that they did not.
+func (s *Store) Reopen(ctx context.Context, f Filter) (int64, error) {
+	f.Statuses = []Status{StatusIgnored, StatusRetrying}
+	where, args := f.where()
+	const left = `AND (status = 'ignored' OR NOT EXISTS (SELECT FROM etl.chunks c JOIN etl.runs u ON u.id = c.run_id
+		WHERE c.id = retry_chunk_id AND c.state <> 'reconciled' AND u.abandoned_at IS NULL))`
+	tag, err := s.pool.Exec(ctx, `UPDATE etl.reconciliation SET status = 'open', retry_chunk_id = NULL WHERE`+where+left, args...)
+	if err != nil {
+		return 0, fmt.Errorf("mark rows as open: %w", err)
 	}
 	return tag.RowsAffected(), nil
 }
