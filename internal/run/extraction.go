@@ -18,7 +18,7 @@ import (
 // extract reads the step's rows in one short transaction and cuts them into spooled chunks, going on
 // after the last key where an earlier process stopped.
 func (s *stepRun) extract(ctx context.Context) error {
-	seq, after, err := s.cfg.Store.LastRange(ctx, s.step.ID)
+	_, after, err := s.cfg.Store.LastRange(ctx, s.step.ID)
 	if err != nil {
 		return err
 	}
@@ -30,8 +30,8 @@ func (s *stepRun) extract(ctx context.Context) error {
 	}
 	where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, after, nil, 1)
 	spec := s.plan.spec(where, args, limit)
-	spec.After, spec.FirstSeq = after, seq+1
-	files := &files{step: s, progress: s.progress}
+	spec.After = after
+	files := &files{step: s, progress: s.progress, number: func(ctx context.Context) (int, error) { return s.lease.NextSeq(ctx, s.step.ID) }}
 	defer files.abort()
 	files.recorded = func(ctx context.Context, seq int, sp state.Spooled) error {
 		c, err := s.lease.AddRange(ctx, s.step.ID, seq, sp, s.rejectedOf(ctx, &state.Chunk{Kind: state.ChunkRange}, sp))
@@ -77,16 +77,21 @@ type files struct {
 	step     *stepRun
 	progress *StepProgress // where rows are counted as read
 	header   []byte
+	number   func(ctx context.Context) (int, error) // of the next chunk
 	recorded func(ctx context.Context, seq int, sp state.Spooled) error
 
 	cut    int
+	seq    int
 	name   string
 	writer *spool.Writer
 }
 
-func (f *files) begin(ctx context.Context, seq int) (extract.Writer, error) {
-	f.name = spool.Name(f.step.lease.RunID(), f.step.step.Name, seq)
+func (f *files) begin(ctx context.Context, _ int) (extract.Writer, error) {
 	var err error
+	if f.seq, err = f.number(ctx); err != nil {
+		return nil, err
+	}
+	f.name = spool.Name(f.step.lease.RunID(), f.step.step.Name, f.seq)
 	// A full spool empties only when chunks are sent, so they must not be held back any longer.
 	f.writer, err = f.step.cfg.Spool.Create(ctx, f.name, f.header, f.step.queue.release)
 	if err != nil {
@@ -109,7 +114,7 @@ func (f *files) end(ctx context.Context, c extract.Chunk) error {
 	}
 	record, cancel := shield(ctx)
 	defer cancel()
-	if err := f.recorded(record, c.Seq, sp); err != nil {
+	if err := f.recorded(record, f.seq, sp); err != nil {
 		return errors.Join(err, f.step.removeFile(f.name))
 	}
 	f.cut++

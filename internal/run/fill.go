@@ -13,6 +13,7 @@ import (
 
 	"bulkhead/internal/extract"
 	"bulkhead/internal/nearest"
+	"bulkhead/internal/pipeline"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/spool"
 	"bulkhead/internal/state"
@@ -61,27 +62,31 @@ func (s *stepRun) claimedKeys(ctx context.Context, c *state.Chunk) (string, []an
 }
 
 // errOneChunk ends an extraction that would need a second chunk.
-var errOneChunk = errors.New("the rows do not fit into one chunk")
+var errOneChunk = fmt.Errorf("the rows do not fit into one chunk of %d bytes any more", pipeline.MaxBytes)
 
 // refill extracts the rows of one chunk that is recorded already. However many rows its range holds
 // by now, they stay one chunk; only the size that Salesforce takes bounds it.
 func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args []any) error {
 	spec := s.plan.spec(where, args, 0)
-	spec.MaxRows, spec.FirstSeq = math.MaxInt64, c.Seq
-	files := &files{step: s, progress: s.progress}
+	spec.MaxRows, spec.MaxBytes = math.MaxInt64, pipeline.MaxBytes
+	var spooled *state.Spooled
+	files := &files{step: s, progress: s.progress, number: func(context.Context) (int, error) {
+		if spooled != nil {
+			return 0, errOneChunk // before a second file replaces the first
+		}
+		return c.Seq, nil
+	}}
 	if c.Read > 0 {
 		files.progress = &StepProgress{} // its rows have been counted before
 	}
 	defer files.abort()
-	var spooled *state.Spooled
 	files.recorded = func(_ context.Context, _ int, sp state.Spooled) error {
-		if spooled != nil {
-			return errOneChunk
-		}
 		spooled = &sp
 		return nil
 	}
-	if err := s.stream(ctx, spec, files); err != nil && !errors.Is(err, errOneChunk) {
+	// Records to retry that do not fit stay open for another retry. Those of a range would be lost.
+	err := s.stream(ctx, spec, files)
+	if err != nil && (c.Kind == state.ChunkRange || !errors.Is(err, errOneChunk)) {
 		return err
 	}
 	if spooled == nil {

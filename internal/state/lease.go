@@ -55,6 +55,8 @@ type Lease struct {
 
 	mu   sync.Mutex
 	lock *pgx.Conn // holds the pipeline's lock
+
+	seqs sequences
 }
 
 // RunID is the run that the lease drives.

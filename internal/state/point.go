@@ -14,6 +14,9 @@ const (
 	WriteDiscard   Write = "chunks discarded"
 )
 
+// writeNothing is a transaction that only looks.
+const writeNothing Write = ""
+
 // The instants of a write.
 const (
 	beforeCommit = ": before commit"

@@ -20,7 +20,7 @@ type Spooled struct {
 	CRC32C    uint32
 }
 
-// AddRange records a chunk that extraction has just cut, as spooled. rejected stores the chunk's
+// AddRange records a chunk that extraction has just cut, as spooled; seq is of NextSeq. rejected stores the chunk's
 // rejected records in the same transaction, which may be tried more than once.
 func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled, rejected func(tx pgx.Tx, chunkID int64) error) (*Chunk, error) {
 	c := &Chunk{RunID: l.run, StepID: stepID, Seq: seq, Kind: ChunkRange, Attempt: 1, State: ChunkSpooled}
@@ -90,13 +90,13 @@ func (l *Lease) plan(ctx context.Context, tx pgx.Tx, stepID int64, kind ChunkKin
 	if parent != nil {
 		c.ParentID, c.Attempt, c.Step = &parent.ID, parent.Attempt+1, parent.Step
 	}
-	// The step's row serialises those who take the next seq.
-	if _, err := tx.Exec(ctx, `SELECT FROM etl.steps WHERE id = $1 FOR NO KEY UPDATE`, stepID); err != nil {
+	var err error
+	if c.Seq, err = l.seqs.next(ctx, tx, stepID); err != nil {
 		return nil, err
 	}
 	const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, parent_id, attempt, not_before, state)
-		SELECT $1, $2, coalesce(max(seq), 0) + 1, $3, $4, $5, $6, 'planned' FROM etl.chunks WHERE step_id = $2 RETURNING id, seq`
-	err := tx.QueryRow(ctx, query, l.run, stepID, string(kind), c.ParentID, c.Attempt, notBefore).Scan(&c.ID, &c.Seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'planned') RETURNING id`
+	err = tx.QueryRow(ctx, query, l.run, stepID, c.Seq, string(kind), c.ParentID, c.Attempt, notBefore).Scan(&c.ID)
 	return c, err
 }
 

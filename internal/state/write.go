@@ -51,7 +51,7 @@ func (l *Lease) outlast(ctx context.Context, work attempts) error {
 // It is for the moment before something is asked of the org.
 func (l *Lease) Hold(ctx context.Context) error {
 	err := l.outlast(ctx, attempts{do: func(ctx context.Context) error {
-		return l.store.tryTx(ctx, "", func(tx pgx.Tx) error { return l.checkFence(ctx, tx) })
+		return l.store.tryTx(ctx, writeNothing, func(tx pgx.Tx) error { return l.checkFence(ctx, tx) })
 	}})
 	if err != nil {
 		return fmt.Errorf("hold run %d: %w", l.run, err)
