@@ -97,7 +97,7 @@ type Options struct {
 var ErrIncomplete = errors.New("the run could not complete")
 
 // ErrFinished says that a run has nothing left to resume.
-var ErrFinished = errors.New("nothing of it is left to resume; start another with \"etl run\"")
+var ErrFinished = state.ErrFinished
 
 // Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
 // recorded, also beside an error. Errors: *preflight.Error, *state.HeldError and
@@ -127,10 +127,9 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 		return nil, err
 	}
 	defer lease.Release(ctx)
-	if options.Abandon {
-		if err := e.freeGivenUp(ctx); err != nil {
-			return nil, err
-		}
+	// A process may have died after it gave a run up and before it came here, so it is done every time.
+	if err := e.freeGivenUp(ctx); err != nil {
+		return nil, err
 	}
 	return e.drive(ctx, lease, options, plans)
 }

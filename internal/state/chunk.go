@@ -132,10 +132,10 @@ func (s *Store) LastRange(ctx context.Context, stepID int64) (seq int, high []st
 }
 
 // GivenUp returns the chunks of a pipeline's abandoned runs that were to send records of the
-// reconciliation table again and never got a job: their records are free.
+// reconciliation table again and whose job was never closed, and never will be: their records are free.
 func (s *Store) GivenUp(ctx context.Context, pipeline string) ([]int64, error) {
 	const query = `SELECT c.id FROM etl.chunks c JOIN etl.runs r ON r.id = c.run_id
-		WHERE r.pipeline = $1 AND r.state = 'inconsistent' AND c.kind <> 'range' AND c.state IN ('planned', 'spooled')`
+		WHERE r.pipeline = $1 AND r.abandoned_at IS NOT NULL AND c.kind <> 'range' AND c.state IN ('planned', 'spooled', 'created', 'uploaded')`
 	rows, err := s.pool.Query(ctx, query, pipeline)
 	if err != nil {
 		return nil, fmt.Errorf("list chunks given up: %w", err)

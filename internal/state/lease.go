@@ -16,6 +16,9 @@ import (
 // nothing more of it.
 var ErrFenced = errors.New("another process has taken this run over")
 
+// ErrFinished says that a run has nothing left to resume.
+var ErrFinished = errors.New("nothing of it is left to resume; start another with \"etl run\"")
+
 // HeldError says that another process holds the pipeline's lock.
 type HeldError struct {
 	Pipeline  string
@@ -120,6 +123,18 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 		if _, err := tx.Exec(ctx, `SELECT FROM etl.runs WHERE id = $1 FOR UPDATE`, runID); err != nil {
 			return err
 		}
+		// It may have been finished, or given up, since the caller looked.
+		rows, err := tx.Query(ctx, `SELECT `+runColumns+` FROM etl.runs r WHERE r.id = $1`, runID)
+		if err != nil {
+			return err
+		}
+		current, err := pgx.CollectExactlyOneRow(rows, scanRun)
+		if err != nil {
+			return err
+		}
+		if !current.Unfinished {
+			return fmt.Errorf("it is %s: %w", current.State, ErrFinished)
+		}
 		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'running', finished_at = NULL, error = NULL, host = $2, pid = $3
 			WHERE id = $1 RETURNING epoch`
 		return tx.QueryRow(ctx, query, runID, host, pid).Scan(&lease.epoch)
@@ -202,7 +217,11 @@ func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, pipeline string, ab
 		return &UnfinishedError{Run: unfinished[0]}
 	}
 	for _, run := range unfinished {
-		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'inconsistent', finished_at = coalesce(finished_at, now()),
+		// FOR UPDATE waits for the writes that are under way, such as an intention to close a job.
+		if _, err := tx.Exec(ctx, `SELECT FROM etl.runs WHERE id = $1 FOR UPDATE`, run.ID); err != nil {
+			return fmt.Errorf("give up run %d: %w", run.ID, err)
+		}
+		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'inconsistent', abandoned_at = now(), finished_at = coalesce(finished_at, now()),
 			error = concat_ws('; ', error, 'given up unfinished: its open chunks are not accounted for') WHERE id = $1`
 		if _, err := tx.Exec(ctx, query, run.ID); err != nil {
 			return fmt.Errorf("give up run %d: %w", run.ID, err)

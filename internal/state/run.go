@@ -13,8 +13,7 @@ import (
 // RunState is the state of a run, as etl.runs.state holds it.
 type RunState string
 
-// The states of a run. Running, Stopped, Failed and Interrupted can be resumed while chunks of the
-// run are unfinished; the others are final.
+// The states of a run. Succeeded and CompletedWithFailures are final; see Run.Unfinished for the others.
 const (
 	RunRunning               RunState = "running"
 	RunSucceeded             RunState = "succeeded"
@@ -53,16 +52,22 @@ type Run struct {
 	File        string          `json:"file"`
 	Definition  []byte          `json:"-"`
 	Options     json.RawMessage `json:"options"`
-	// Unfinished is true while the run has rows to extract or chunks that are not settled.
+	// Abandoned is whether somebody gave the run up unfinished.
+	Abandoned bool `json:"abandoned"`
+	// Unfinished is whether the run has sent something and can be resumed: it has rows to extract,
+	// chunks that are not settled, or has not written down how it ended.
 	Unfinished bool `json:"unfinished"`
 }
 
 const runColumns = `r.id, r.pipeline, r.state, r.trigger, r.started_at, r.finished_at,
 	r.rows_read, r.rows_loaded, r.rows_failed, r.rows_unprocessed, r.rows_rejected, r.rows_held, r.rows_unchanged,
 	r.api_calls, coalesce(r.error, ''), r.host, r.pid, r.org_id, r.instance_url, r.file, r.definition, r.options,
-	r.state IN ('running', 'stopped', 'failed', 'interrupted') AND EXISTS (SELECT FROM etl.chunks c WHERE c.run_id = r.id)
-		AND (EXISTS (SELECT FROM etl.chunks c WHERE c.run_id = r.id AND c.state <> 'reconciled')
-		  OR EXISTS (SELECT FROM etl.steps s WHERE s.run_id = r.id AND s.state <> 'done'))`
+	r.abandoned_at IS NOT NULL,
+	r.abandoned_at IS NULL AND r.state NOT IN ('succeeded', 'completed_with_failures')
+		AND EXISTS (SELECT FROM etl.chunks c WHERE c.run_id = r.id)
+		AND (r.state = 'running'
+		  OR EXISTS (SELECT FROM etl.chunks c WHERE c.run_id = r.id AND c.state <> 'reconciled')
+		  OR EXISTS (SELECT FROM etl.steps s WHERE s.run_id = r.id AND s.state <> 'done')) AS unfinished`
 
 func scanRun(row pgx.CollectableRow) (Run, error) {
 	var r Run
@@ -70,7 +75,7 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 	err := row.Scan(&r.ID, &r.Pipeline, &r.State, &r.Trigger, &r.StartedAt, &r.FinishedAt,
 		&r.Read, &r.Loaded, &r.Failed, &r.Unprocessed, &r.Rejected, &r.Held, &r.Unchanged,
 		&r.APICalls, &r.Error, &r.Host, &r.PID, &r.OrgID, &r.InstanceURL, &r.File, &definition, &r.Options,
-		&r.Unfinished)
+		&r.Abandoned, &r.Unfinished)
 	r.Definition = []byte(definition)
 	return r, err
 }
@@ -109,7 +114,7 @@ type RunFilter struct {
 
 // Runs lists runs, the newest first.
 func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
-	const query = `SELECT * FROM (SELECT ` + runColumns + ` AS unfinished FROM etl.runs r
+	const query = `SELECT * FROM (SELECT ` + runColumns + ` FROM etl.runs r
 		WHERE ($1 = '' OR r.pipeline = $1) AND ($2 = '' OR r.state = $2)) AS r
 		WHERE (NOT $3 OR unfinished) ORDER BY id DESC LIMIT NULLIF($4, 0)`
 	rows, err := s.pool.Query(ctx, query, f.Pipeline, string(f.State), f.Unfinished, f.Limit)
