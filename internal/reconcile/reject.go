@@ -26,13 +26,8 @@ type Rejections interface {
 // the chunk. A chunk that is extracted again replaces what it rejected the first time.
 func WriteRejected(ctx context.Context, tx pgx.Tx, chunk Chunk, rejections Rejections) error {
 	defer rejections.Close()
-	// What this chunk rejected when it was read before is forgotten; a row of earlier failures stays open,
-	// and says by having no chunk that it must be resolved should the record load now.
-	const forget = `WITH old AS (SELECT id, attempts FROM etl.reconciliation WHERE chunk_id = $1 AND kind = 'rejected' AND status = 'open'),
-		gone AS (DELETE FROM etl.reconciliation r USING old WHERE r.id = old.id AND old.attempts = 1)
-		UPDATE etl.reconciliation r SET chunk_id = NULL, attempts = r.attempts - 1 FROM old WHERE r.id = old.id AND old.attempts > 1`
-	if _, err := tx.Exec(ctx, forget, chunk.ID); err != nil {
-		return fmt.Errorf("replace rejected records: %w", err)
+	if err := ForgetRejected(ctx, tx, []int64{chunk.ID}); err != nil {
+		return err
 	}
 	s := &settler{chunk: chunk}
 	if err := s.copyIn(ctx, tx, rejectedRows{rejections}); err != nil {
@@ -40,6 +35,19 @@ func WriteRejected(ctx context.Context, tx pgx.Tx, chunk Chunk, rejections Rejec
 	}
 	_, err := s.merge(ctx, tx)
 	return err
+}
+
+// ForgetRejected takes back what chunks rejected when their rows were read, because the rows are read
+// again. A row of earlier failures stays open, and says by having no chunk that it must be resolved
+// should the record load now.
+func ForgetRejected(ctx context.Context, tx pgx.Tx, chunkIDs []int64) error {
+	const query = `WITH old AS (SELECT id, attempts FROM etl.reconciliation WHERE chunk_id = ANY ($1) AND kind = 'rejected' AND status = 'open'),
+		gone AS (DELETE FROM etl.reconciliation r USING old WHERE r.id = old.id AND old.attempts = 1)
+		UPDATE etl.reconciliation r SET chunk_id = NULL, attempts = r.attempts - 1 FROM old WHERE r.id = old.id AND old.attempts > 1`
+	if _, err := tx.Exec(ctx, query, chunkIDs); err != nil {
+		return fmt.Errorf("replace rejected records: %w", err)
+	}
+	return nil
 }
 
 type rejectedRows struct{ rejections Rejections }

@@ -96,9 +96,6 @@ type Options struct {
 // and the run's error say why.
 var ErrIncomplete = errors.New("the run could not complete")
 
-// ErrFinished says that a run has nothing left to resume.
-var ErrFinished = state.ErrFinished
-
 // Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
 // recorded, also beside an error. Errors: *preflight.Error, *state.HeldError and
 // *state.UnfinishedError before anything was sent; ErrIncomplete when the run can be resumed or does
@@ -149,14 +146,14 @@ func (e *Engine) freeGivenUp(ctx context.Context) error {
 }
 
 // Resume takes an unfinished run over and finishes it, with the definition that it was started with:
-// the engine must have been made from that. It returns what Run returns, and ErrFinished.
+// the engine must have been made from that. It returns what Run returns, and state.ErrFinished.
 func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
 	run, err := e.cfg.Store.Run(ctx, runID)
 	if err != nil {
 		return nil, err
 	}
 	if !run.Unfinished {
-		return nil, fmt.Errorf("run %d is %s: %w", runID, run.State, ErrFinished)
+		return nil, fmt.Errorf("run %d is %s: %w", runID, run.State, state.ErrFinished)
 	}
 	var options Options
 	if err := json.Unmarshal(run.Options, &options); err != nil {

@@ -76,6 +76,8 @@ func (s *stepRun) stream(ctx context.Context, spec extract.Spec, files *files) e
 type files struct {
 	step     *stepRun
 	progress *StepProgress // where rows are counted as read
+	// now lets a worker make a file however full the spool is: only workers empty it, and there are few.
+	now      bool
 	header   []byte
 	number   func(ctx context.Context) (int, error) // of the next chunk
 	recorded func(ctx context.Context, seq int, sp state.Spooled) error
@@ -92,8 +94,12 @@ func (f *files) begin(ctx context.Context, _ int) (extract.Writer, error) {
 		return nil, err
 	}
 	f.name = spool.Name(f.step.lease.RunID(), f.step.step.Name, f.seq)
-	// A full spool empties only when chunks are sent, so they must not be held back any longer.
-	f.writer, err = f.step.cfg.Spool.Create(ctx, f.name, f.header, f.step.queue.release)
+	if f.now {
+		f.writer, err = f.step.cfg.Spool.CreateNow(f.name, f.header)
+	} else {
+		// A full spool empties only when chunks are sent, so they must not be held back any longer.
+		f.writer, err = f.step.cfg.Spool.Create(ctx, f.name, f.header, f.step.queue.release)
+	}
 	if err != nil {
 		return nil, err
 	}

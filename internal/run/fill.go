@@ -9,7 +9,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"bulkhead/internal/extract"
 	"bulkhead/internal/nearest"
@@ -21,11 +20,6 @@ import (
 
 // fill makes the file of a planned chunk.
 func (s *stepRun) fill(ctx context.Context, c *state.Chunk) error {
-	if c.NotBefore != nil {
-		if err := pause(ctx, time.Until(*c.NotBefore)); err != nil {
-			return err
-		}
-	}
 	switch c.Kind {
 	case state.ChunkRange:
 		where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, c.KeyLow, c.KeyHigh, 1)
@@ -70,7 +64,7 @@ func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args
 	spec := s.plan.spec(where, args, 0)
 	spec.MaxRows, spec.MaxBytes = math.MaxInt64, pipeline.MaxBytes
 	var spooled *state.Spooled
-	files := &files{step: s, progress: s.progress, number: func(context.Context) (int, error) {
+	files := &files{step: s, progress: s.progress, now: true, number: func(context.Context) (int, error) {
 		if spooled != nil {
 			return 0, errOneChunk // before a second file replaces the first
 		}
@@ -118,9 +112,25 @@ func (s *stepRun) fillPayloads(ctx context.Context, c *state.Chunk) error {
 		return err
 	}
 	name := spool.Name(s.lease.RunID(), s.step.Name, c.Seq)
-	writer, err := s.cfg.Spool.Create(ctx, name, csvLine(nil, fields), s.queue.release)
+	var info spool.Info
+	err = s.engine.patiently(ctx, func(ctx context.Context) (err error) {
+		info, err = s.writePayloads(ctx, c, name, fields)
+		return err
+	})
 	if err != nil {
 		return err
+	}
+	if c.ParentID == nil {
+		s.progress.read.Add(info.Rows)
+	}
+	return s.respool(ctx, c, state.Spooled{File: name, RowsSent: info.Rows, Bytes: info.Bytes, CRC32C: info.CRC32C})
+}
+
+// writePayloads writes the records that a chunk claimed into its file, which is whole or not there.
+func (s *stepRun) writePayloads(ctx context.Context, c *state.Chunk, name string, fields []string) (spool.Info, error) {
+	writer, err := s.cfg.Spool.CreateNow(name, csvLine(nil, fields))
+	if err != nil {
+		return spool.Info{}, err
 	}
 	var buffer []byte
 	values := make([]string, len(fields))
@@ -129,20 +139,13 @@ func (s *stepRun) fillPayloads(ctx context.Context, c *state.Chunk) error {
 			values[i] = payloadValue(record.Payload, field)
 		}
 		buffer = csvLine(buffer[:0], values)
-		if c.ParentID == nil {
-			s.progress.read.Add(1)
-		}
 		s.cfg.reach(pointAppend)
 		return writer.Append(strconv.AppendInt(nil, record.RowID, 10), buffer)
 	})
 	if err != nil {
-		return errors.Join(err, writer.Abort())
+		return spool.Info{}, errors.Join(err, writer.Abort())
 	}
-	info, err := s.commit(writer)
-	if err != nil {
-		return err
-	}
-	return s.respool(ctx, c, state.Spooled{File: name, RowsSent: info.Rows, Bytes: info.Bytes, CRC32C: info.CRC32C})
+	return s.commit(writer)
 }
 
 // checkFields refuses a payload field that the org does not have: the whole job would fail for it.

@@ -18,9 +18,9 @@ type StepProgress struct {
 	Name, Object string
 	StartedAt    time.Time
 
-	read, rejected, uploaded, processed, jobFailed, loaded, notLoaded, chunks, settled atomic.Int64
-	extracted, finished                                                                atomic.Bool
-	running                                                                            sync.Map // job id -> *jobProgress
+	read, rejected, uploaded, processed, jobFailed, chunks, settled atomic.Int64
+	extracted, finished                                             atomic.Bool
+	running                                                         sync.Map // job id -> *jobProgress
 }
 
 type jobProgress struct{ processed, failed int64 }

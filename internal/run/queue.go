@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"bulkhead/internal/state"
 )
@@ -13,14 +15,18 @@ import (
 // At first it holds the chunks back, until the extraction is `lead` chunks ahead or has ended. Small
 // and medium loads are so checked to the last key before anything of them is sent, at the price of
 // the moment that cutting a few chunks takes.
+//
+// A chunk that is to rest (records that failed for a passing reason) is not handed out before its time,
+// so that it keeps no worker from the others.
 type queue struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
 	chunks  []*state.Chunk
 	lead    int
-	open    bool // chunks are handed out
-	feeding bool // more may come from the extraction
-	pending int  // handed out and not done: they may put more
+	open    bool                    // chunks are handed out
+	only    func(*state.Chunk) bool // nil: any of them
+	feeding bool                    // more may come from the extraction
+	pending int                     // handed out and not done: they may put more
 }
 
 func newQueue(lead int) *queue {
@@ -46,6 +52,9 @@ func (q *queue) put(c *state.Chunk) {
 // release hands chunks out from now on, however few there are.
 func (q *queue) release() { q.update(func() { q.open = true }) }
 
+// guard hands out only chunks that pass; nil lets all go.
+func (q *queue) guard(pass func(*state.Chunk) bool) { q.update(func() { q.only = pass }) }
+
 // fed says that the extraction puts no more. With drop the chunks that wait are forgotten, which is
 // refused (false) once any has been handed out.
 func (q *queue) fed(drop bool) (dropped bool) {
@@ -65,24 +74,41 @@ func (q *queue) done() { q.update(func() { q.pending-- }) }
 // get waits for the next chunk; nil means that there will be no more.
 func (q *queue) get(ctx context.Context) (*state.Chunk, error) {
 	for {
-		q.mu.Lock()
-		if q.open && len(q.chunks) > 0 {
-			c := q.chunks[0]
-			q.chunks = q.chunks[1:]
-			q.pending++
-			q.mu.Unlock()
+		c, rest, changed, ended := q.next()
+		if c != nil || ended {
 			return c, nil
 		}
-		if !q.feeding && q.pending == 0 {
-			q.mu.Unlock()
-			return nil, nil
-		}
-		changed := q.changed
-		q.mu.Unlock()
+		timer := time.NewTimer(rest)
 		select {
 		case <-changed:
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return nil, context.Cause(ctx)
 		}
+		timer.Stop()
 	}
+}
+
+// next hands out the first chunk that is due. Without one it says how long to rest until one may be,
+// and which channel tells of a change before; or that no chunk will come any more.
+func (q *queue) next() (c *state.Chunk, rest time.Duration, changed <-chan struct{}, ended bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rest = time.Hour
+	if q.open {
+		now := time.Now()
+		for i, waiting := range q.chunks {
+			if q.only != nil && !q.only(waiting) {
+				continue
+			}
+			if waiting.NotBefore == nil || !waiting.NotBefore.After(now) {
+				q.chunks = slices.Delete(q.chunks, i, i+1)
+				q.pending++
+				return waiting, 0, nil, false
+			}
+			rest = min(rest, waiting.NotBefore.Sub(now))
+		}
+	}
+	return nil, rest, q.changed, !q.feeding && q.pending == 0 && len(q.chunks) == 0
 }

@@ -32,15 +32,13 @@ var ErrNothingToRetry = errors.New("no open record fits the filter")
 func (e *Engine) Retry(ctx context.Context, retry RetryOptions) (*Summary, error) {
 	retry.Filter.Pipeline = e.pipeline.Name
 	retry.Filter.Statuses = []reconcile.Status{reconcile.StatusOpen}
-	groups, err := e.cfg.Failures.Groups(ctx, retry.Filter)
-	if err != nil {
+	var keyed, keyless int64
+	var err error
+	if retry.Steps, keyed, keyless, err = e.cfg.Failures.OpenSteps(ctx, retry.Filter); err != nil {
 		return nil, err
 	}
-	retry.Steps = nil
-	for _, group := range groups {
-		if !slices.Contains(retry.Steps, group.Step) {
-			retry.Steps = append(retry.Steps, group.Step)
-		}
+	if keyed == 0 && keyless > 0 && !retry.FromPayload {
+		return nil, fmt.Errorf("%w by its source key; %d records have none, and can only be sent again from their payload", ErrNothingToRetry, keyless)
 	}
 	if len(e.retrySteps(retry.Steps)) == 0 {
 		return nil, ErrNothingToRetry

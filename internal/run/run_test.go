@@ -26,7 +26,7 @@ func TestEveryRowIsLoadedOnce(t *testing.T) {
 	s, err := engine.Run(t.Context(), run.Options{})
 	mustComplete(t, s, err, state.RunSucceeded)
 	b.mustBalance(t, s)
-	if _, err := engine.Resume(t.Context(), s.ID); !errors.Is(err, run.ErrFinished) {
+	if _, err := engine.Resume(t.Context(), s.ID); !errors.Is(err, state.ErrFinished) {
 		t.Errorf("a finished run was resumed: %v", err)
 	}
 	if s.Loaded != 2500 || s.Steps[0].Chunks != 25 || s.Steps[0].Jobs != 25 || s.APICalls == 0 {

@@ -20,23 +20,30 @@ import (
 // its results, before they are done record by record.
 const settleTries = 3
 
+// wholeTries is how often they are done record by record before what is still open is believed.
+const wholeTries = 3
+
 // settle accounts for every record of a finished job and records the chunk as reconciled.
 func (s *stepRun) settle(ctx context.Context, c *state.Chunk) error {
 	var mismatch *reconcile.MismatchError
+	unmatched := false
 	for try := 1; ; try++ {
-		whole := try > settleTries
+		whole, last := unmatched || try > settleTries, try == settleTries+wholeTries
 		outcome, err := s.settleOnce(ctx, c, whole)
 		switch {
 		case err == nil:
 			s.reportSettled(c, outcome)
 			return nil
-		case errors.As(err, &mismatch) && whole:
+		case errors.Is(err, reconcile.ErrUnmatched):
+			unmatched = true
+			continue
+		case errors.As(err, &mismatch) && last:
 			return fmt.Errorf("%w: %w", ErrInconsistent, err)
 		case errors.As(err, &mismatch):
 			s.log.Info("the job's counts and results do not add up yet", zap.Int("chunk", c.Seq), zap.Error(err))
 		case bulkv2.NotFound(err):
 			return fmt.Errorf("%w: the results of job %s are gone from the org (they are kept for 7 days): %w", ErrInconsistent, c.JobID, err)
-		case !bulkv2.Retryable(err) || whole:
+		case !bulkv2.Retryable(err) || last:
 			return err
 		}
 		if err := pause(ctx, s.cfg.CountersSettle); err != nil {
@@ -147,8 +154,8 @@ func parseRecordError(text string) reconcile.RowError {
 }
 
 func (s *stepRun) reportSettled(c *state.Chunk, o reconcile.Outcome) {
-	s.progress.loaded.Add(o.Loaded)
-	s.progress.notLoaded.Add(o.Failed + o.Unprocessed)
+	s.loaded.Add(o.Loaded)
+	s.notLoaded.Add(o.Failed + o.Unprocessed + c.Rejected)
 	s.log.Info("chunk reconciled", zap.Int("chunk", c.Seq), zap.String("job_id", c.JobID), zap.String("job_state", c.JobState),
 		zap.Int64("loaded", o.Loaded), zap.Int64("failed", o.Failed), zap.Int64("unprocessed", o.Unprocessed), zap.Int64("resolved", o.Resolved))
 	if o.Unmatched > 0 {
@@ -163,15 +170,16 @@ func (s *stepRun) reportSettled(c *state.Chunk, o reconcile.Outcome) {
 func (s *stepRun) checkStops(c *state.Chunk) error {
 	job := s.bookOf(c).Job
 	passing := transient(reconcile.KindUnprocessed, reconcile.RowError{Code: job.ErrorCode, Message: job.ErrorMessage})
-	if c.JobState == string(bulkv2.Failed) && job.Processed == 0 && !passing {
+	if c.JobState == string(bulkv2.Failed) && c.Loaded+c.Failed+c.Requeued == 0 && !passing {
 		return &stopError{fmt.Sprintf("job %s failed before it processed a record, as any other job of this step would: %s", c.JobID, c.JobError)}
 	}
 	limit := s.plan.Step.StopWhen
 	if limit == nil {
 		return nil
 	}
-	failed := s.progress.notLoaded.Load() + s.progress.rejected.Load()
-	settled := failed + s.progress.loaded.Load()
+	// Counted is what this process has settled: a resume is somebody's word that the rest may go on.
+	failed, loaded := s.notLoaded.Load(), s.loaded.Load()
+	settled := failed + loaded
 	if settled >= limit.After && float64(failed) > limit.FailedShare*float64(settled) {
 		return &stopError{fmt.Sprintf("stop_when: %d of %d records did not load, more than %.4g%%; go on with \"etl resume %d\"",
 			failed, settled, limit.FailedShare*100, c.RunID)}

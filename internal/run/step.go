@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"bulkhead/internal/reconcile"
 	"bulkhead/internal/state"
 )
 
@@ -22,8 +26,11 @@ type stepRun struct {
 	progress *StepProgress
 	log      *zap.Logger
 
-	queue *queue
-	halts halts
+	queue  *queue
+	halts  halts
+	canary *canary // nil: none, or its outcome was known before
+
+	loaded, notLoaded atomic.Int64 // records that this process has settled, for stop_when
 }
 
 // run drives the step to its end: extraction beside the workers, chunks overlapping.
@@ -66,6 +73,17 @@ func reason(err error) string {
 
 func (s *stepRun) flow(ctx context.Context) error {
 	s.queue = newQueue(s.plan.Step.Chunk.Parallel)
+	if s.options.Retry != nil && s.step.ExtractedAt == nil {
+		// A record that fails again is open again, and must not be claimed a second time: all are claimed
+		// before the first is sent.
+		s.queue = newQueue(math.MaxInt)
+	}
+	if err := s.lease.LoadSeq(ctx, s.step.ID); err != nil {
+		return err
+	}
+	if err := s.watchCanary(ctx); err != nil {
+		return err
+	}
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
@@ -106,8 +124,6 @@ func (s *stepRun) recover(ctx context.Context) error {
 	s.progress.processed.Store(s.step.Loaded + s.step.Failed)
 	s.progress.uploaded.Store(s.step.Loaded + s.step.Failed + s.step.Unprocessed)
 	s.progress.jobFailed.Store(s.step.Failed)
-	s.progress.loaded.Store(s.step.Loaded)
-	s.progress.notLoaded.Store(s.step.Failed + s.step.Unprocessed)
 	for _, c := range chunks {
 		if err := s.cfg.Spool.Adopt(c.File); c.File != "" && err != nil {
 			s.log.Debug("chunk file not here", zap.Int("chunk", c.Seq), zap.Error(err))
@@ -120,7 +136,9 @@ func (s *stepRun) recover(ctx context.Context) error {
 	}
 	if len(chunks) > 0 {
 		s.log.Info("going on with unfinished chunks", zap.Int("chunks", len(chunks)))
-		s.queue.release()
+		if s.options.Retry == nil {
+			s.queue.release()
+		}
 	}
 	return nil
 }
@@ -146,7 +164,7 @@ func (s *stepRun) feed(ctx context.Context) error {
 	}
 	// Nothing has been sent yet and the source's rows cannot be trusted: the chunks go, so that a run
 	// after the mend extracts them afresh.
-	if ctx.Err() == nil && s.queue.fed(true) {
+	if ctx.Err() == nil && s.queue.fed(s.options.Retry == nil && s.step.Read == 0) {
 		if discardErr := s.discard(ctx); discardErr != nil {
 			return errors.Join(err, discardErr)
 		}
@@ -161,7 +179,8 @@ func (s *stepRun) discard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.lease.Discard(ctx, s.step.ID); err != nil {
+	forget := func(tx pgx.Tx, chunkIDs []int64) error { return reconcile.ForgetRejected(ctx, tx, chunkIDs) }
+	if err := s.lease.Discard(ctx, s.step.ID, forget); err != nil {
 		return err
 	}
 	for _, c := range chunks {
@@ -194,6 +213,7 @@ func (s *stepRun) work(ctx context.Context) error {
 // the others.
 func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
 	err := s.chunk(ctx, c)
+	s.judgeCanary(ctx, c, err)
 	if err == nil {
 		return nil
 	}

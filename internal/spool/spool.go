@@ -104,6 +104,20 @@ func (s *Spool) Create(ctx context.Context, name string, header []byte, onWait f
 	if err := s.awaitRoom(ctx, onWait); err != nil {
 		return nil, fmt.Errorf("spool %q: wait for room (%d bytes held, the limit is %d): %w", name, s.Used(), s.maxBytes, err)
 	}
+	return s.create(name, path, header)
+}
+
+// CreateNow begins a chunk however full the spool is. It is for those whose waiting would keep the
+// spool from being emptied.
+func (s *Spool) CreateNow(name string, header []byte) (*Writer, error) {
+	path, err := s.path(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.create(name, path, header)
+}
+
+func (s *Spool) create(name, path string, header []byte) (*Writer, error) {
 	// An old CSV must not meet the new sidecars if we crash between their renames.
 	if err := s.Remove(name); err != nil {
 		return nil, err

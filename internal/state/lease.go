@@ -148,11 +148,13 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 
 // Release gives the lock back, also when ctx has ended. The run stays as it is.
 func (l *Lease) Release(ctx context.Context) {
-	// Closing the session drops its lock; the time-out is for a server that no longer answers.
+	// Closing the session drops its lock, but only when the server gets to it; whoever comes next must not
+	// find it still held. The time-out is for a server that no longer answers.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	_, _ = l.lock.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
 	_ = l.lock.Close(ctx)
 }
 

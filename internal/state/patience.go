@@ -174,8 +174,10 @@ func away(err error) bool {
 	switch {
 	case err == nil:
 		return false
+	case errors.As(err, &refused) && errors.As(err, &connect):
+		return passing(refused.Code) || refused.Code == "55000" // not accepting connections
 	case errors.As(err, &refused):
-		return passing(refused.Code) || errors.As(err, &lost) && !errors.As(err, &connect)
+		return passing(refused.Code) || errors.As(err, &lost)
 	case errors.As(err, &lost), errors.As(err, &connect):
 		return true
 	}

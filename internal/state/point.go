@@ -35,11 +35,18 @@ func (a Arrow) Write() Write { return Write("chunk " + string(a.From) + ">" + st
 // Arrows lists every move that a chunk can make. A move that is not among them is refused.
 func Arrows() []Arrow {
 	return []Arrow{
-		{chunkNew, ChunkPlanned}, {chunkNew, ChunkSpooled},
+		{chunkNew, ChunkPlanned},
+		{chunkNew, ChunkSpooled},
 		{ChunkPlanned, ChunkSpooled},
-		{ChunkSpooled, ChunkPlanned}, {ChunkSpooled, ChunkCreated}, {ChunkSpooled, ChunkReconciled},
-		{ChunkCreated, ChunkSpooled}, {ChunkCreated, ChunkUploaded}, {ChunkCreated, ChunkSubmitted},
-		{ChunkUploaded, ChunkSpooled}, {ChunkUploaded, ChunkClosing}, {ChunkUploaded, ChunkSubmitted},
+		{ChunkSpooled, ChunkPlanned},
+		{ChunkSpooled, ChunkCreated},
+		{ChunkSpooled, ChunkReconciled},
+		{ChunkCreated, ChunkSpooled},
+		{ChunkCreated, ChunkUploaded},
+		{ChunkCreated, ChunkSubmitted},
+		{ChunkUploaded, ChunkSpooled},
+		{ChunkUploaded, ChunkClosing},
+		{ChunkUploaded, ChunkSubmitted},
 		{ChunkClosing, ChunkSubmitted},
 		{ChunkSubmitted, ChunkFinished},
 		{ChunkFinished, ChunkReconciled},

@@ -25,6 +25,25 @@ func (l *Lease) NextSeq(ctx context.Context, stepID int64) (seq int, err error) 
 	return seq, err
 }
 
+// LoadSeq reads the step's last number, before chunks of it are dealt with: later nobody must wait for
+// a connection while others, who hold theirs, wait for a number.
+func (l *Lease) LoadSeq(ctx context.Context, stepID int64) error {
+	var last int
+	err := l.store.Patiently(ctx, func(ctx context.Context) error {
+		return l.store.pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM etl.chunks WHERE step_id = $1`, stepID).Scan(&last)
+	})
+	if err != nil {
+		return fmt.Errorf("find the last chunk of step %d: %w", stepID, err)
+	}
+	l.seqs.mu.Lock()
+	defer l.seqs.mu.Unlock()
+	if l.seqs.last == nil {
+		l.seqs.last = map[int64]int{}
+	}
+	l.seqs.last[stepID] = last
+	return nil
+}
+
 // next reads the last number of the table once, and counts from there.
 func (s *sequences) next(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row

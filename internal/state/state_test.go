@@ -334,7 +334,7 @@ func TestDiscardForgetsOnlyWhatWasNeverSent(t *testing.T) {
 	b := setup(t)
 	ctx := t.Context()
 	b.addRange(t, 1, 10, 1)
-	if err := b.lease.Discard(ctx, b.step.ID); err != nil {
+	if err := b.lease.Discard(ctx, b.step.ID, func(pgx.Tx, []int64) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	run, err := b.store.Run(ctx, b.lease.RunID())
@@ -345,7 +345,7 @@ func TestDiscardForgetsOnlyWhatWasNeverSent(t *testing.T) {
 	if err := b.lease.Created(ctx, c, "750A"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.lease.Discard(ctx, b.step.ID); err == nil {
+	if err := b.lease.Discard(ctx, b.step.ID, func(pgx.Tx, []int64) error { return nil }); err == nil {
 		t.Error("a chunk with a job was discarded")
 	}
 }

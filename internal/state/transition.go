@@ -26,7 +26,7 @@ func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled,
 	c := &Chunk{RunID: l.run, StepID: stepID, Seq: seq, Kind: ChunkRange, Attempt: 1, State: ChunkSpooled}
 	c.take(sp)
 	landed := func(ctx context.Context) (bool, error) {
-		return l.finds(ctx, &c.ID, `SELECT id FROM etl.chunks WHERE run_id = $1 AND step_id = $3 AND seq = $4 AND file = $5`, stepID, seq, sp.File)
+		return l.finds(ctx, &c.ID, `SELECT id FROM etl.chunks WHERE run_id = $1 AND step_id = $3 AND seq = $4 AND kind = 'range' AND file = $5`, stepID, seq, sp.File)
 	}
 	err := l.fenced(ctx, write{what: Arrow{chunkNew, ChunkSpooled}.Write(), landed: landed, do: func(tx pgx.Tx) error {
 		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected)
@@ -220,7 +220,9 @@ func (l *Lease) Halt(ctx context.Context, c *Chunk, reason string) error {
 
 // Discard removes the chunks of a step of which nothing was ever sent, so that the step can be
 // extracted afresh. It refuses when a job exists for any of them.
-func (l *Lease) Discard(ctx context.Context, stepID int64) error {
+//
+// forget removes, in the same transaction, what else was recorded of the chunks.
+func (l *Lease) Discard(ctx context.Context, stepID int64, forget func(tx pgx.Tx, chunkIDs []int64) error) error {
 	return l.fenced(ctx, write{what: WriteDiscard, do: func(tx pgx.Tx) error {
 		var sent int64
 		err := tx.QueryRow(ctx, `SELECT count(*) FROM etl.chunks WHERE step_id = $1 AND (state <> 'spooled' OR replaced_jobs <> '{}')`, stepID).Scan(&sent)
@@ -231,9 +233,13 @@ func (l *Lease) Discard(ctx context.Context, stepID int64) error {
 			return fmt.Errorf("discard chunks: %d of them were sent", sent)
 		}
 		var back Counts
-		const remove = `WITH gone AS (DELETE FROM etl.chunks WHERE step_id = $1 RETURNING rows_read, rows_rejected)
-			SELECT -coalesce(sum(rows_read), 0)::bigint, -coalesce(sum(rows_rejected), 0)::bigint FROM gone`
-		if err := tx.QueryRow(ctx, remove, stepID).Scan(&back.Read, &back.Rejected); err != nil {
+		var ids []int64
+		const remove = `WITH gone AS (DELETE FROM etl.chunks WHERE step_id = $1 RETURNING id, rows_read, rows_rejected)
+			SELECT coalesce(array_agg(id), '{}'), -coalesce(sum(rows_read), 0)::bigint, -coalesce(sum(rows_rejected), 0)::bigint FROM gone`
+		if err := tx.QueryRow(ctx, remove, stepID).Scan(&ids, &back.Read, &back.Rejected); err != nil {
+			return fmt.Errorf("discard chunks: %w", err)
+		}
+		if err := forget(tx, ids); err != nil {
 			return fmt.Errorf("discard chunks: %w", err)
 		}
 		return l.addCounts(ctx, tx, stepID, back)
