@@ -216,8 +216,8 @@ func TestStoppedByALimit(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, emulator.Config{})
 	b.customers(5)
-	id := b.fault(emulator.Fault{Do: emulator.DoStatus, Status: 403, Code: "REQUEST_LIMIT_EXCEEDED", Method: "POST", Path: "/jobs/ingest"})
-	b.etl("run", "customers").exits(t, exitIncomplete).says(t, "Run 1 of customers: stopped before its end", "REQUEST_LIMIT_EXCEEDED", `go on with "etl resume 1"`)
+	id := b.fault(emulator.Fault{Do: emulator.DoStatus, Status: 403, Code: "LIMIT_EXCEEDED", Method: "POST", Path: "/jobs/ingest"})
+	b.etl("run", "customers").exits(t, exitIncomplete).says(t, "Run 1 of customers: stopped before its end", "LIMIT_EXCEEDED", `go on with "etl resume 1"`)
 	b.org.RemoveFault(id)
 	b.etl("resume").exits(t, exitDone).says(t, "5 of 5 rows loaded")
 }
