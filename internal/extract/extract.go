@@ -61,9 +61,11 @@ type Spec struct {
 	ExternalID     int
 	FoldExternalID bool
 
-	MaxRows  int64 // of a chunk; the first limit that is reached ends it
-	MaxBytes int64 // of a chunk's CSV, header included
-	FirstSeq int   // the number of the first chunk
+	MaxRows int64 // of a chunk; the first limit that is reached ends it
+	// FirstRows is a smaller MaxRows for the first chunk only; 0: no other than MaxRows.
+	FirstRows int64
+	MaxBytes  int64 // of a chunk's CSV, header included
+	FirstSeq  int   // the number of the first chunk
 }
 
 // Writer takes the rows of one chunk. It must not keep the slices it is given.

@@ -128,10 +128,15 @@ func (s *stream) finish(ctx context.Context) error {
 // isFull reports whether a row belongs into the next chunk. Rejected rows take no
 // room in the CSV, but a chunk of nothing else must end too.
 func (s *stream) isFull(record []byte, why wrong) bool {
-	if why.reason != nil {
-		return s.chunk.Rejected >= s.query.spec.MaxRows
+	spec := &s.query.spec
+	most := spec.MaxRows
+	if spec.FirstRows > 0 && s.chunk.Seq == spec.FirstSeq {
+		most = min(most, spec.FirstRows)
 	}
-	return s.chunk.Rows >= s.query.spec.MaxRows ||
+	if why.reason != nil {
+		return s.chunk.Rejected >= most
+	}
+	return s.chunk.Rows >= most ||
 		(s.chunk.Rows > 0 && s.chunk.Bytes+int64(len(record)) > s.query.spec.MaxBytes)
 }
 

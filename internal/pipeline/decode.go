@@ -112,6 +112,9 @@ func (d *decoder) step(v yamlfile.Value) (*Step, []yamlfile.Value) {
 	s.Fields = d.fields(fields)
 	s.Chunk = d.chunk(m.Get("chunk"))
 	s.JobTimeout = duration(m.Get("job_timeout"), DefaultJobTimeout, MinJobTimeout, MaxJobTimeout)
+	if canary := m.Get("canary"); canary.Exists() {
+		s.Canary = number(canary, 1, MaxCanary)
+	}
 	s.StopWhen = d.stopWhen(m.Get("stop_when"))
 	m.Close()
 	d.checkStep(s, v, fields, externalID)

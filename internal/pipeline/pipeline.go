@@ -60,7 +60,8 @@ const (
 	MaxBytes        = 100_000_000
 	DefaultParallel = 5
 	MaxParallel     = 50
-	DefaultAfter    = 1_000 // records of a step before stop_when looks at its share
+	MaxCanary       = 10_000 // one batch of Salesforce's
+	DefaultAfter    = 1_000  // records of a step before stop_when looks at its share
 
 	DefaultJobTimeout = 24 * time.Hour
 	MinJobTimeout     = time.Minute
@@ -96,6 +97,7 @@ type Step struct {
 	Fields     []Field    // in file order
 	Chunk      Chunk
 	JobTimeout time.Duration // how long a run waits for one job before it stops; the job itself is never aborted for it
+	Canary     int64         // rows of a small first chunk whose outcome is checked before the rest is sent; 0: none
 	StopWhen   *StopWhen     // nil: a step goes on however many records fail
 
 	Pos, KeyPos, QueryPos, ObjectPos, ExternalIDPos, ChangesPos Pos

@@ -192,6 +192,7 @@ func TestOptions(t *testing.T) {
 		{"stop_when: { failed: 0.25 }", func(s *pipeline.Step) bool { return *s.StopWhen == pipeline.StopWhen{FailedShare: 0.25, After: 1000} }},
 		{"stop_when: { failed: 12.5 %, after: 0 }", func(s *pipeline.Step) bool { return *s.StopWhen == pipeline.StopWhen{FailedShare: 0.125} }},
 		{"stop_when: { failed: 1 }", func(s *pipeline.Step) bool { return s.StopWhen.FailedShare == 1 }},
+		{"canary: 200", func(s *pipeline.Step) bool { return s.Canary == 200 }},
 		{"job_timeout: 1h30m", func(s *pipeline.Step) bool { return s.JobTimeout == 90*time.Minute }},
 		{"job_timeout: 2d", func(s *pipeline.Step) bool { return s.JobTimeout == 48*time.Hour }},
 		{"nulls: clear", func(s *pipeline.Step) bool { return s.Nulls == pipeline.NullsClear && s.Empty == pipeline.NullsClear }},

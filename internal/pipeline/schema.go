@@ -124,6 +124,7 @@ func stepSchema() *jsonschema.Schema {
 		required("fields", fieldsSchema()),
 		optional("chunk", chunkSchema()),
 		optional("job_timeout", durationSchema("How long to wait for one job before the run stops; the job itself goes on. Left out: 24h.")),
+		optional("canary", integer(1, MaxCanary, "Rows of a small first job; the rest is sent once it went well: no more of it failed than stop_when puts up with, or else none.")),
 		optional("stop_when", object("When to give up.",
 			required("failed", either("The share of failed records that stops the step, such as 5%.",
 				pattern(`^[0-9.]+\s*%$`, "A percentage."), &jsonschema.Schema{Type: "number", ExclusiveMinimum: "0", Maximum: "1"})),

@@ -78,7 +78,7 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 	good := map[string]string{
 		"the least there can be": step(),
 		"all options": step("needs: []", "nulls: clear", "empty: keep", "job_timeout: 1h30m", "chunk: { rows: 10000, bytes: 1 kb, parallel: 50 }",
-			"stop_when: { failed: 0.5, after: 0 }", "changes: { by: updated_at, overlap: 2d }"),
+			"canary: 10000", "stop_when: { failed: 0.5, after: 0 }", "changes: { by: updated_at, overlap: 2d }"),
 		"a size in bytes":           step("chunk: { bytes: 5000000 }"),
 		"a list of keys":            swap("key: id", "key: [id, name]"),
 		"a column in long form":     swap("Name: name", "Name: { column: name }"),
@@ -120,6 +120,8 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		"too few bytes":              step("chunk: { bytes: 999 }"),
 		"bytes in no known unit":     step("chunk: { bytes: 9 TB }"),
 		"too many at once":           step("chunk: { parallel: 51 }"),
+		"no canary":                  step("canary: 0"),
+		"too big a canary":           step("canary: 10001"),
 		"a share above all":          step("stop_when: { failed: 1.5 }"),
 		"a share of nothing":         step("stop_when: { failed: 0 }"),
 		"no share":                   step("stop_when: { after: 5 }"),

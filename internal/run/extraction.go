@@ -31,6 +31,9 @@ func (s *stepRun) extract(ctx context.Context) error {
 	where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, after, nil, 1)
 	spec := s.plan.spec(where, args, limit)
 	spec.After = after
+	if after == nil {
+		spec.FirstRows = s.plan.Step.Canary
+	}
 	files := &files{step: s, progress: s.progress, number: func(ctx context.Context) (int, error) { return s.lease.NextSeq(ctx, s.step.ID) }}
 	defer files.abort()
 	files.recorded = func(ctx context.Context, seq int, sp state.Spooled) error {
