@@ -51,13 +51,17 @@ func (e *LoginError) Error() string {
 // Unwrap returns the cause.
 func (e *LoginError) Unwrap() error { return e.Err }
 
-// Retryable reports whether the same login may succeed later: the host could not be reached, or was overloaded.
+// Retryable reports whether the same login may succeed later: the host could not be reached, was overloaded, or gave an
+// answer that makes no sense.
 func (e *LoginError) Retryable() bool {
 	switch {
 	case e.lost:
 		return !errors.Is(e.Err, context.Canceled)
 	case e.Code != "":
 		return e.Code == "server_error" || e.Code == "temporarily_unavailable" || strings.Contains(e.Description, "login rate exceeded")
+	case e.StatusCode == 0:
+		// An answer that was cut short, or a page of HTML: asking for a token twice does no harm.
+		return !errors.Is(e.Err, errNotRenewable)
 	}
 	return e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode == 420
 }
@@ -90,7 +94,7 @@ func (f *flow) loginError(ctx context.Context, lost, err error) error {
 		Description string `json:"error_description"`
 	}
 	if json.Unmarshal(answer.Body, &body) == nil {
-		e.Code, e.Description = f.scrub(body.Code), f.scrub(body.Description)
+		e.Code, e.Description = storable(f.scrub(body.Code)), storable(f.scrub(body.Description))
 	}
 	e.Hint = hint(e.Code, e.Description, e.StatusCode)
 	return e
