@@ -63,12 +63,14 @@ func scanRow(row pgx.CollectableRow) (Row, error) {
 
 // Filter selects rows. Zero values select everything.
 type Filter struct {
-	Pipeline, Step string
-	RunID          int64
-	Code, Field    string
-	Key            string
-	ID             int64
-	Statuses       []Status
+	Pipeline string   `json:"pipeline,omitempty"`
+	Step     string   `json:"step,omitempty"`
+	RunID    int64    `json:"run_id,omitempty"`
+	Code     string   `json:"code,omitempty"`
+	Field    string   `json:"field,omitempty"`
+	Key      string   `json:"key,omitempty"`
+	ID       int64    `json:"id,omitempty"`
+	Statuses []Status `json:"statuses,omitempty"`
 }
 
 // where returns the condition and its arguments, starting at $1.

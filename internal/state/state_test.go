@@ -401,3 +401,19 @@ func TestEachStateDatabaseIsItself(t *testing.T) {
 		t.Errorf("two databases are %q and %q, %v", first, other, err)
 	}
 }
+
+func TestMissingRightForTemporaryTablesIsSaidBeforehand(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	pgtest.Exec(t, dsn, `DO $$ BEGIN
+		EXECUTE format('REVOKE TEMP ON DATABASE %I FROM PUBLIC', current_database());
+		CREATE ROLE etl_no_temp LOGIN;
+		GRANT USAGE ON SCHEMA etl TO etl_no_temp;
+		GRANT SELECT ON ALL TABLES IN SCHEMA etl TO etl_no_temp;
+	END $$`)
+	_, err := state.Open(t.Context(), strings.Replace(dsn, "postgres://postgres@", "postgres://etl_no_temp@", 1))
+	pgtest.Exec(t, dsn, `DROP OWNED BY etl_no_temp; DROP ROLE etl_no_temp`)
+	if err == nil || !strings.Contains(err.Error(), "GRANT TEMPORARY ON DATABASE") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -47,7 +47,26 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("state database: %w", err)
 	}
+	if err := checkTemp(ctx, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	return &Store{pool: pool}, nil
+}
+
+// checkTemp asks beforehand for what settling needs: failed records go through a temporary table.
+func checkTemp(ctx context.Context, pool *pgxpool.Pool) error {
+	var allowed bool
+	var user, database string
+	const query = `SELECT has_database_privilege(current_database(), 'TEMP'), current_user, current_database()`
+	if err := pool.QueryRow(ctx, query).Scan(&allowed, &user, &database); err != nil {
+		return fmt.Errorf("state database: %w", err)
+	}
+	if !allowed {
+		return fmt.Errorf("state database: user %q may not create temporary tables in %q; let its owner run: GRANT TEMPORARY ON DATABASE %s TO %s",
+			user, database, pgx.Identifier{database}.Sanitize(), pgx.Identifier{user}.Sanitize())
+	}
+	return nil
 }
 
 // Installation is the identity of this state database. Runs are numbered from 1 in each of them, so
