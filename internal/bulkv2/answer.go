@@ -58,10 +58,10 @@ func parseErrorBody(body []byte) (code, message string, fields []string) {
 	}
 	messages := make([]string, len(items))
 	for i, it := range items {
-		messages[i] = it.Message + it.Description
+		messages[i] = storable(it.Message + it.Description)
 		fields = append(fields, it.Fields...)
 	}
-	return items[0].ErrorCode + items[0].Error, strings.Join(messages, "; "), fields
+	return storable(items[0].ErrorCode + items[0].Error), strings.Join(messages, "; "), fields
 }
 
 func parseErrorItems(body []byte) []errorItem {
@@ -83,13 +83,18 @@ var (
 
 // plainText returns the visible text of an HTML page, or of anything else, on one line and cut to maxMessage.
 func plainText(body []byte) string {
-	s := strings.ToValidUTF8(string(body), "\uFFFD")
+	s := storable(string(body))
 	s = reTag.ReplaceAllString(reInvisible.ReplaceAllString(s, " "), " ")
 	s = strings.Join(strings.Fields(html.UnescapeString(s)), " ")
 	if utf8.RuneCountInString(s) > maxMessage {
 		s = string([]rune(s)[:maxMessage]) + "…"
 	}
 	return s
+}
+
+// storable returns text that any database takes: JSON can hold a NUL, Postgres cannot.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // decode reads a JSON answer into v.

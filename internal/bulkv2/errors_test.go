@@ -55,6 +55,8 @@ func TestAnswersAreJudged(t *testing.T) {
 		{"gateway timeout", reply(504, ""), 504, "", "", true, false},
 		{"not implemented", reply(501, ""), 501, "", "", false, false},
 		{"cut error", cut(503, `[{"errorCode"`), 503, "", `[{"errorCode"`, true, false},
+		{"NUL in a message", reply(400, `[{"errorCode":"ODD","message":"a\u0000b"}]`), 400, "ODD", "a\uFFFDb", false, true},
+		{"NUL in a page", reply(400, "a\x00b"), 400, "", "a\uFFFDb", false, true},
 		{"redirect with a session", reply(302, "", "Location", "https://u:p@elsewhere.example/front?sid=00D!x#y"), 302, "", `redirected to "https://elsewhere.example/front", which is not followed: check the instance URL`, false, true},
 		{"redirect", reply(302, "", "Location", "https://elsewhere.example/"), 302, "", `redirected to "https://elsewhere.example/", which is not followed: check the instance URL`, false, true},
 	} {

@@ -171,7 +171,7 @@ func (w wireJob) job() Job {
 		CreatedAt: parseTime(w.CreatedDate), SystemModstamp: parseTime(w.SystemModstamp),
 		CountersKnown: w.Processed != nil && w.Failed != nil,
 		Retries:       int(w.Retries.integer()), TotalProcessing: w.TotalProcessing.millis(),
-		APIActive: w.APIActive.millis(), Apex: w.Apex.millis(), ErrorMessage: string(w.ErrorMessage),
+		APIActive: w.APIActive.millis(), Apex: w.Apex.millis(), ErrorMessage: storable(string(w.ErrorMessage)),
 	}
 	if j.CountersKnown {
 		j.RecordsProcessed, j.RecordsFailed = w.Processed.integer(), w.Failed.integer()

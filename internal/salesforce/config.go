@@ -113,6 +113,9 @@ func (c Config) Validate() error {
 		return errors.New("salesforce: SessionTTL, Timeout and Parallel must not be negative")
 	}
 	if c.Auth == AccessToken {
+		if strings.ContainsFunc(c.AccessToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return errors.New("salesforce: access_token: holds a blank, a line break or another sign that is in no token")
+		}
 		_, err := parseHost("instance_url", c.InstanceURL)
 		return err
 	}

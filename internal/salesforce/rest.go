@@ -143,6 +143,11 @@ func withoutURL(err error) error {
 	return err
 }
 
+// storable returns text that any database takes: JSON can hold a NUL, Postgres cannot.
+func storable(s string) string {
+	return strings.ReplaceAll(s, "\x00", "\uFFFD")
+}
+
 // refusal reads an error, which is an array of errors, a bare one, or no JSON at all.
 func refusal(op string, resp *http.Response) error {
 	e := &APIError{Op: op, StatusCode: resp.StatusCode}
@@ -160,7 +165,7 @@ func refusal(op string, resp *http.Response) error {
 		Fields  []string `json:"fields"`
 	}
 	if json.Unmarshal([]byte(text), &items) == nil && len(items) > 0 {
-		e.Code, e.Message, e.Fields = items[0].Code, items[0].Message, items[0].Fields
+		e.Code, e.Message, e.Fields = storable(items[0].Code), storable(items[0].Message), items[0].Fields
 	} else {
 		e.Message = http.StatusText(resp.StatusCode)
 	}

@@ -63,6 +63,18 @@ func TestPlainHTTPIsForTheMachineItselfOnly(t *testing.T) {
 	}
 }
 
+// TestATokenCannotBringHeadersAlong: it goes into one.
+func TestATokenCannotBringHeadersAlong(t *testing.T) {
+	t.Parallel()
+	for _, token := range []string{"00D!a\r\nX-Injected: 1", "00D!a\n", " 00D!a", "00D!a\x00", "00D!é"} {
+		err := salesforce.Config{AccessToken: token, InstanceURL: "https://acme.my.salesforce.com"}.Validate()
+		if err == nil || !strings.Contains(err.Error(), "access_token") {
+			t.Errorf("%q: got %v", token, err)
+		}
+		checkNoSecrets(t, fmt.Sprint(err))
+	}
+}
+
 // TestALoginThatIsRedirectedIsNotRepeatedElsewhere: the form of a login holds the secrets themselves.
 func TestALoginThatIsRedirectedIsNotRepeatedElsewhere(t *testing.T) {
 	t.Parallel()
