@@ -7,10 +7,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Count returns the number of rows of a user's query, which it runs.
-func Count(ctx context.Context, conn *pgx.Conn, sql string) (int64, error) {
+// Count returns the number of rows of a user's query, which it runs, in a
+// transaction of Begin: a query may call what would write.
+func Count(ctx context.Context, tx pgx.Tx, sql string) (int64, error) {
 	var n int64
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM (\n"+sql+"\n) AS source").Scan(&n); err != nil {
+	if err := tx.QueryRow(ctx, "SELECT count(*) FROM (\n"+sql+"\n) AS source").Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the rows: %w", err)
 	}
 	return n, nil

@@ -102,17 +102,17 @@ func (e *Engine) planStep(ctx context.Context, plan *stepPlan, limit int64) (Pla
 		return PlanStep{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if out.Rows, err = extract.Count(ctx, conn, step.Query); err != nil {
-		return PlanStep{}, err
-	}
-	if limit > 0 {
-		out.Rows = min(out.Rows, limit)
-	}
 	tx, err := extract.Begin(ctx, conn)
 	if err != nil {
 		return PlanStep{}, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if out.Rows, err = extract.Count(ctx, tx, step.Query); err != nil {
+		return PlanStep{}, err
+	}
+	if limit > 0 {
+		out.Rows = min(out.Rows, limit)
+	}
 	query, err := extract.Prepare(ctx, tx, plan.spec("", nil, sampleRows))
 	if err != nil {
 		return PlanStep{}, err
