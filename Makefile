@@ -2,6 +2,7 @@
 GO            ?= go
 BIN           := bin
 LINT_VERSION  := v2.15.0
+VULN_VERSION  := v1.9.0
 LINT          := $(BIN)/golangci-lint-$(LINT_VERSION)
 LDFLAGS       := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -39,6 +40,16 @@ bench: postgres ## Measure, as ratios to a floor taken in the same run
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a short while (FUZZTIME=30s)
 	GO="$(GO)" sh scripts/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: verify
+verify: ## Check that the modules are what go.sum says, and that go.mod lists what is used
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+
+# Its database is on the internet, so it is no part of test: a closed network is no reason to fail there.
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities (needs https://vuln.go.dev)
+	@GO="$(GO)" sh scripts/vuln.sh $(VULN_VERSION)
 
 .PHONY: clean
 clean: ## Remove what was built
