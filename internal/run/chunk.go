@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -290,7 +291,19 @@ func (s *stepRun) wait(ctx context.Context, c *state.Chunk) error {
 // goneError is for a job that may have been closed and that the org does not know any more: nobody can
 // tell what became of its records.
 func goneError(c *state.Chunk) error {
-	return fmt.Errorf("%w: job %s is gone from the org, so its %d records cannot be accounted for", ErrInconsistent, c.JobID, c.RowsSent)
+	return fmt.Errorf("%w: job %s is gone from the org, so its %d records with keys %s cannot be accounted for; \"etl verify %d\" looks an upsert's up",
+		ErrInconsistent, c.JobID, c.RowsSent, keysOf(c), c.RunID)
+}
+
+// keysOf says which rows of the source a chunk holds.
+func keysOf(c *state.Chunk) string {
+	switch {
+	case c.Kind != state.ChunkRange:
+		return "of the reconciliation table"
+	case c.KeyLow == nil:
+		return fmt.Sprintf("up to (%s)", strings.Join(c.KeyHigh, ", "))
+	}
+	return fmt.Sprintf("after (%s) up to (%s)", strings.Join(c.KeyLow, ", "), strings.Join(c.KeyHigh, ", "))
 }
 
 // refused makes a stop of a refusal that every other chunk would meet too.

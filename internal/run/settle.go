@@ -42,7 +42,8 @@ func (s *stepRun) settle(ctx context.Context, c *state.Chunk) error {
 		case errors.As(err, &mismatch):
 			s.log.Info("the job's counts and results do not add up yet", zap.Int("chunk", c.Seq), zap.Error(err))
 		case bulkv2.NotFound(err):
-			return fmt.Errorf("%w: the results of job %s are gone from the org (they are kept for 7 days): %w", ErrInconsistent, c.JobID, err)
+			return fmt.Errorf("%w: the results of job %s are gone from the org (they are kept for 7 days), so its %d records with keys %s cannot be accounted for; \"etl verify %d\" looks an upsert's up: %w",
+				ErrInconsistent, c.JobID, c.RowsSent, keysOf(c), c.RunID, err)
 		case !bulkv2.Retryable(err) || last:
 			return err
 		}
@@ -127,6 +128,11 @@ func (s *stepRun) sent(c *state.Chunk) (*reconcile.Sent, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sentOf(c, file)
+}
+
+// sentOf makes a file what the reconciliation matches results with.
+func sentOf(c *state.Chunk, file *spool.File) (*reconcile.Sent, error) {
 	line, err := file.Header()
 	if err != nil {
 		return nil, err
