@@ -188,10 +188,10 @@ func TestLoginErrorsSayWhatToDo(t *testing.T) {
 		{404, `<html>`, "", "check login_url", false},
 		{302, ``, "", "check login_url", false},
 		{503, `<html>down</html>`, "", "status 503", true},
-		{200, `{"token_type":"Bearer"}`, "", "access_token", false},
+		{200, `{"token_type":"Bearer"}`, "", "access_token", true},
 		{200, `{"access_token":"00D!x"}`, "", "instance_url", false},
 		{200, `{"access_token":"00D!x","instance_url":"http://evil.example"}`, "", "plain http", false},
-		{200, `<html>00D!x`, "", "", false},
+		{200, `<html>00D!x`, "", "", true},
 	} {
 		o := newFakeOrg(t)
 		o.refuse = reply(tt.status, tt.body, "Content-Type", "application/json", "Location", "https://elsewhere.example")

@@ -22,6 +22,7 @@ type LoginError struct {
 	Err         error  // the cause when the org did not say no, else nil
 
 	lost bool // no answer came
+	odd  bool // an answer came that was cut short, or a page of HTML
 }
 
 // Error says what the org answered, and what to do.
@@ -59,9 +60,8 @@ func (e *LoginError) Retryable() bool {
 		return !errors.Is(e.Err, context.Canceled)
 	case e.Code != "":
 		return e.Code == "server_error" || e.Code == "temporarily_unavailable" || strings.Contains(e.Description, "login rate exceeded")
-	case e.StatusCode == 0:
-		// An answer that was cut short, or a page of HTML: asking for a token twice does no harm.
-		return !errors.Is(e.Err, errNotRenewable)
+	case e.odd:
+		return true // asking for a token twice does no harm
 	}
 	return e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode == 420
 }
@@ -85,7 +85,7 @@ func (f *flow) loginError(ctx context.Context, lost, err error) error {
 		e.Err, e.Hint = err, "get a new one, for example with sf org display, or use a flow that can log in again"
 		return e
 	case !errors.As(err, &answer):
-		e.Err = f.scrubbed(err)
+		e.Err, e.odd = f.scrubbed(err), true
 		return e
 	}
 	e.StatusCode = answer.Response.StatusCode
