@@ -160,6 +160,9 @@ func (s *stepRun) feed(ctx context.Context) error {
 	}
 	if sourceWentAway(err) {
 		s.queue.fed(false)
+		if s.progress.chunks.Load() == 0 {
+			return err
+		}
 		return fmt.Errorf("%w; what was read until then is whole and is loaded, go on with \"etl resume %d\"", err, s.lease.RunID())
 	}
 	// Nothing has been sent yet and the source's rows cannot be trusted: the chunks go, so that a run

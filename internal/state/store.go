@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,6 +39,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
+	config.ConnConfig.DialFunc = (&net.Dialer{Timeout: config.ConnConfig.ConnectTimeout, KeepAliveConfig: keepAlive()}).DialContext
 	config.AfterConnect = durable
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -94,6 +96,11 @@ func (s *Store) inTx(ctx context.Context, w Write, fn func(pgx.Tx) error) error 
 // connectTimeout is how long a connection to the state database may take to come about where its URL
 // does not say.
 const connectTimeout = 15 * time.Second
+
+// keepAlive finds out within a minute that the machine at the other end is gone.
+func keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+}
 
 // durable lets no session of ours lose a commit that was acknowledged: a chunk's `closing` that a crash
 // of the server forgets would let its job be replaced although it was closed.
