@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"net"
 	"net/url"
 	"os"
@@ -32,7 +33,7 @@ func newWire(t *testing.T, dsn string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func (w *wire) serve(client net.Conn) {
 	if strings.HasPrefix(w.target.Host, "/") {
 		network, address = "unix", w.target.Host+"/.s.PGSQL."+strconv.Itoa(int(w.target.Port))
 	}
-	server, err := net.Dial(network, address)
+	server, err := new(net.Dialer).DialContext(context.Background(), network, address)
 	if err != nil {
 		_ = client.Close()
 		return
