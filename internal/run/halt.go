@@ -19,6 +19,9 @@ func (e *stopError) Error() string { return e.reason }
 // halts collects what kept chunks from being finished. A chunk that cannot go on does not sink the
 // others; a stop keeps chunks that have no job yet from getting one.
 type halts struct {
+	// onStop is called when nothing more is to be sent; it may be called again.
+	onStop func()
+
 	mu           sync.Mutex
 	stop         *stopError
 	inconsistent []error
@@ -29,7 +32,18 @@ type halts struct {
 // the network, and not a chunk.
 const maxBroken = 3
 
+// errHalted ends an extraction whose chunks nobody would send any more: it would wait for ever for room
+// in a spool that nobody empties.
+var errHalted = errors.New("nothing more is sent")
+
 func (h *halts) add(c *state.Chunk, err error) {
+	h.record(c, err)
+	if h.stopped() {
+		h.onStop()
+	}
+}
+
+func (h *halts) record(c *state.Chunk, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var stop *stopError

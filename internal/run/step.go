@@ -91,8 +91,11 @@ func (s *stepRun) flow(ctx context.Context) error {
 	// run, or the state database, ends everything.
 	var extraction error
 	group, inner := errgroup.WithContext(ctx)
+	feeding, stopFeeding := context.WithCancelCause(inner)
+	defer stopFeeding(nil)
+	s.halts.onStop = func() { stopFeeding(errHalted) }
 	group.Go(func() error {
-		extraction = s.feed(inner)
+		extraction = s.feed(feeding)
 		return fatal(extraction)
 	})
 	group.Go(func() error { return s.work(inner) })
@@ -157,6 +160,11 @@ func (s *stepRun) feed(ctx context.Context) error {
 		s.progress.extracted.Store(true)
 		s.queue.fed(false)
 		return nil
+	}
+	if errors.Is(context.Cause(ctx), errHalted) {
+		// The reason is with the chunk that had it; a resume reads on after the last key.
+		s.queue.fed(false)
+		return fatal(err)
 	}
 	if sourceWentAway(err) {
 		s.queue.fed(false)
