@@ -42,6 +42,12 @@ func (e *Engine) drive(ctx context.Context, lease *state.Lease, options Options,
 	end, cancel := shield(ctx)
 	defer cancel()
 	final, reason := e.verdict(end, ctx, lease, runErr)
+	var removeErr error
+	if complete(final) {
+		// Its chunks' files are gone already; this is their folder. A run that has ended is never come
+		// back to, so it comes first.
+		removeErr = e.removeFolder(lease.RunID())
+	}
 	if err := lease.FinishRun(end, final, reason, e.cfg.Org.Usage().Calls-callsBefore); err != nil {
 		return nil, errors.Join(runErr, err)
 	}
@@ -54,17 +60,46 @@ func (e *Engine) drive(ctx context.Context, lease *state.Lease, options Options,
 	if err != nil {
 		return nil, errors.Join(runErr, err)
 	}
-	switch final {
-	case state.RunSucceeded, state.RunCompletedWithFailures:
-		// Its chunks' files are gone already; this is their folder.
-		return summary, e.removeFolder(lease.RunID())
-	case state.RunInterrupted:
-		return summary, context.Cause(ctx)
-	case state.RunRunning, state.RunStopped, state.RunFailed, state.RunInconsistent:
+	switch {
+	case complete(final):
+		return summary, removeErr
+	case !summary.Unfinished:
+		removeErr = e.removeFolder(lease.RunID())
 	}
-	return summary, fmt.Errorf("%w: %s", ErrIncomplete, reason)
+	if final == state.RunInterrupted {
+		return summary, errors.Join(context.Cause(ctx), removeErr)
+	}
+	return summary, errors.Join(fmt.Errorf("%w: %s", ErrIncomplete, reason), removeErr)
 }
 
+// complete reports whether a run that ended so has accounted for all it set out to do.
+func complete(final state.RunState) bool {
+	return final == state.RunSucceeded || final == state.RunCompletedWithFailures
+}
+
+// tidy removes the folders of the pipeline's runs that died before they recorded a chunk: nobody comes
+// back to those. The pipeline's lock is ours, so none of them is being driven.
+func (e *Engine) tidy(ctx context.Context) error {
+	ids, err := e.cfg.Spool.Runs()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		run, err := e.cfg.Store.Run(ctx, id)
+		if err != nil && !errors.Is(err, state.ErrNotFound) {
+			return err
+		}
+		if err != nil || run.Pipeline != e.pipeline.Name || run.Unfinished || run.State == state.RunRunning || run.State == state.RunInconsistent {
+			continue
+		}
+		if err := e.removeFolder(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeFolder removes what a run has in the spool.
 func (e *Engine) removeFolder(runID int64) error {
 	e.cfg.reach(pointRemoveRun)
 	if err := e.cfg.Spool.RemoveRun(runID); err != nil {

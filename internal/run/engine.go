@@ -125,7 +125,7 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 	}
 	defer lease.Release(ctx)
 	// A process may have died after it gave a run up and before it came here, so it is done every time.
-	if err := e.freeGivenUp(ctx); err != nil {
+	if err := errors.Join(e.freeGivenUp(ctx), e.tidy(ctx)); err != nil {
 		return nil, err
 	}
 	return e.drive(ctx, lease, options, plans)

@@ -257,8 +257,11 @@ func (s *Spool) path(name string) (string, error) {
 	return filepath.Join(s.dir, local), nil
 }
 
+// runPrefix is what the names of the runs' folders begin with.
+const runPrefix = "run-"
+
 func runDir(run int64) string {
-	return fmt.Sprintf("run-%d", run)
+	return fmt.Sprintf("%s%d", runPrefix, run)
 }
 
 // escape makes a step's name fit to be a file's name everywhere, and still tells
