@@ -1,0 +1,187 @@
+package crashtest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"bulkhead/internal/emulator"
+	"bulkhead/internal/pgtest"
+	"bulkhead/internal/run"
+	"bulkhead/internal/state"
+)
+
+// stage is a place with its org and a pipeline to run there.
+type stage struct {
+	place
+	server *emulator.Server
+	jobs   string // the emulator's folder of jobs
+	text   string // of the pipeline
+	begin  deed   // what is done first
+	before int64  // the newest run before that
+	kit    *kit
+}
+
+// lot keeps stages for use again: a database is slow to make and quick to empty.
+type lot struct {
+	tb   testing.TB // whose end takes the stages down
+	mu   sync.Mutex
+	free []*stage
+}
+
+func newLot(tb testing.TB) *lot { return &lot{tb: tb} }
+
+// take returns an empty stage. One that a failed test used is not given to another, so that its database
+// can be looked at.
+func (l *lot) take(tb testing.TB) *stage {
+	tb.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var st *stage
+	if n := len(l.free); n > 0 {
+		st, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		st = l.build()
+	}
+	tb.Cleanup(func() {
+		st.kit.store.Close()
+		if tb.Failed() {
+			tb.Logf("psql '%s'", st.DSN)
+			return
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.free = append(l.free, st)
+	})
+	return st
+}
+
+func (l *lot) build() *stage {
+	l.tb.Helper()
+	dir := l.tb.TempDir()
+	st := &stage{place: place{DSN: pgtest.New(l.tb), Spool: filepath.Join(dir, "spool")}, jobs: filepath.Join(dir, "jobs")}
+	var err error
+	if st.server, err = emulator.Start(context.Background(), emulator.Config{BatchSize: 5, DataDir: st.jobs}); err != nil {
+		l.tb.Fatal(err)
+	}
+	l.tb.Cleanup(func() { _ = st.server.Close() })
+	st.URL = st.server.URL()
+	return st
+}
+
+// empty is what a database is emptied with.
+const empty = `TRUNCATE etl.runs, etl.steps, etl.chunks, etl.reconciliation RESTART IDENTITY; DROP SCHEMA public CASCADE; CREATE SCHEMA public;`
+
+// setUp makes a stage of a scenario, ready for its deed.
+func (sc scenario) setUp(tb testing.TB, l *lot) *stage {
+	tb.Helper()
+	st := l.take(tb)
+	st.text, st.begin, st.before, st.kit = sc.pipeline, sc.begin, 0, nil
+	if err := errors.Join(st.server.Reset(), os.RemoveAll(st.Spool)); err != nil {
+		tb.Fatal(err)
+	}
+	pgtest.Exec(tb, st.DSN, empty+sc.source)
+	st.faults(tb, sc.faults)
+	st.reopen(tb)
+	if sc.prepare != nil {
+		sc.prepare(tb, st)
+	}
+	return st
+}
+
+func (st *stage) faults(tb testing.TB, faults []emulator.Fault) {
+	tb.Helper()
+	for _, f := range faults {
+		if _, err := st.server.AddFault(f); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// reopen opens the place as a new process would; what the last one had is closed.
+func (st *stage) reopen(tb testing.TB) {
+	tb.Helper()
+	if st.kit != nil {
+		st.kit.store.Close()
+	}
+	var err error
+	if st.kit, err = st.place.open(tb.Context(), nil); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (st *stage) runs(tb testing.TB) []state.Run {
+	tb.Helper()
+	runs, err := st.kit.store.Runs(tb.Context(), state.RunFilter{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return runs
+}
+
+// next is what a user would do now: resume what is unfinished, begin again where nothing was
+// recorded, or nothing when it is done.
+func (st *stage) next(tb testing.TB) (deed, bool) {
+	tb.Helper()
+	runs := st.runs(tb)
+	for _, r := range runs {
+		if r.Unfinished {
+			return deedResume, true
+		}
+	}
+	if len(runs) == 0 || runs[0].ID <= st.before {
+		return st.begin, true
+	}
+	switch runs[0].State {
+	case state.RunRunning, state.RunFailed, state.RunStopped, state.RunInterrupted:
+		return st.begin, true
+	case state.RunSucceeded, state.RunCompletedWithFailures, state.RunInconsistent:
+	}
+	return "", false
+}
+
+// kill does what is next in a process that is killed; false when it came to its end alive, or when
+// there was nothing to do.
+func (st *stage) kill(tb testing.TB, k kill) (bool, report) {
+	tb.Helper()
+	todo, ok := st.next(tb)
+	if !ok {
+		return false, report{}
+	}
+	return spawn(tb, task{Place: st.place, Pipeline: st.text, Do: todo, Kill: k}, nil)
+}
+
+// finish does what is next, in this process, until nothing is. mend, which may be nil, is called when
+// a run could not complete.
+func (st *stage) finish(tb testing.TB, mend func(error)) {
+	tb.Helper()
+	st.reopen(tb)
+	for range 10 {
+		todo, ok := st.next(tb)
+		if !ok {
+			return
+		}
+		_, err := patiently(tb.Context(), func() (*run.Summary, error) { return st.kit.do(tb.Context(), st.text, todo) })
+		if err == nil {
+			continue
+		}
+		if mend == nil {
+			tb.Fatalf("%s: %v", todo, err)
+		}
+		mend(err)
+	}
+	tb.Fatal("the run cannot be brought to an end")
+}
+
+// removeFiles deletes the files of all chunks in a state, as a lost machine would.
+func (st *stage) removeFiles(tb testing.TB, chunks []*state.Chunk) {
+	tb.Helper()
+	for _, c := range chunks {
+		if err := os.Remove(filepath.Join(st.Spool, filepath.FromSlash(c.File)+".csv")); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
