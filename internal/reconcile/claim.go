@@ -8,19 +8,29 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Claim marks up to limit open rows of the filter as being retried by a chunk, and returns how many.
-// With byKey only rows that have a source key are taken. Rows that another run is retrying are not
-// open, so no record is ever claimed twice.
-func Claim(ctx context.Context, tx pgx.Tx, f Filter, byKey bool, chunkID, limit int64) (int64, error) {
+// Claiming says who takes rows to send them again, and which.
+type Claiming struct {
+	RunID, ChunkID int64
+	ByKey          bool  // only rows that have a source key
+	After          int64 // only rows of a higher id
+	Limit          int64
+}
+
+// Claim marks the first open rows of the filter as being retried by a chunk, and returns how many and
+// the last one's id. Rows that another run is retrying are not open, so no record is claimed twice; nor
+// is one that this run has sent already and that is open because it failed again.
+func Claim(ctx context.Context, tx pgx.Tx, f Filter, c Claiming) (n, last int64, err error) {
 	f.Statuses = []Status{StatusOpen}
 	where, args := f.where()
-	const query = `UPDATE etl.reconciliation SET status = 'retrying', retry_chunk_id = $9
-		WHERE id IN (SELECT id FROM etl.reconciliation WHERE (NOT $10 OR source_key IS NOT NULL) AND`
-	tag, err := tx.Exec(ctx, query+where+`ORDER BY id LIMIT $11 FOR UPDATE SKIP LOCKED)`, append(args, chunkID, byKey, limit)...)
+	const query = `WITH picked AS (SELECT id FROM etl.reconciliation WHERE (NOT $9 OR source_key IS NOT NULL) AND run_id <> $10 AND id > $11 AND`
+	const claim = `ORDER BY id LIMIT $12 FOR UPDATE SKIP LOCKED),
+		claimed AS (UPDATE etl.reconciliation r SET status = 'retrying', retry_chunk_id = $13 FROM picked WHERE r.id = picked.id RETURNING r.id)
+		SELECT count(*), coalesce(max(id), 0) FROM claimed`
+	err = tx.QueryRow(ctx, query+where+claim, append(args, c.ByKey, c.RunID, c.After, c.Limit, c.ChunkID)...).Scan(&n, &last)
 	if err != nil {
-		return 0, fmt.Errorf("claim rows to retry: %w", err)
+		return 0, 0, fmt.Errorf("claim rows to retry: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return n, last, nil
 }
 
 // Release opens the rows again that the chunks claimed and did not settle, and returns how many. It

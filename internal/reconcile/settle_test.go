@@ -285,12 +285,15 @@ func TestStoredPayloadThatFailsAgainKeepsItsRow(t *testing.T) {
 	}
 }
 
+// retryRun is the run that sends records again.
+const retryRun = 99
+
 func (b bundle) claim(t *testing.T, chunk int64, byKey bool) int64 {
 	t.Helper()
 	var n int64
 	err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 		var err error
-		n, err = reconcile.Claim(t.Context(), tx, reconcile.Filter{Pipeline: "crm"}, byKey, chunk, 100)
+		n, _, err = reconcile.Claim(t.Context(), tx, reconcile.Filter{Pipeline: "crm"}, reconcile.Claiming{RunID: retryRun, ChunkID: chunk, ByKey: byKey, Limit: 100})
 		return err
 	})
 	if err != nil {
@@ -317,6 +320,7 @@ func TestRetryByKey(t *testing.T) {
 	// The source has lost row 3 since; 1 loads now, 2 fails again.
 	again := chunkOf(5, 2, "Legacy_Id__c", reconcile.Job{Processed: 2, Failed: 1},
 		sentRecords(t, header, record{"1", []string{"a", "x", ""}}, record{"2", []string{"b", "x", ""}}))
+	again.RunID = retryRun
 	out := b.mustSettle(t, again, job{failed: failed([]string{"", "Z:y:--", "b", "x", ""})}, reconcile.Options{})
 	if diff := cmp.Diff(reconcile.Outcome{Loaded: 1, Failed: 1, Resolved: 1, Missing: 1}, out); diff != "" {
 		t.Error(diff)
@@ -327,6 +331,10 @@ func TestRetryByKey(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"1": "resolved X", "2": "open Z", "3": "open X"}, got); diff != "" {
 		t.Error(diff)
+	}
+	// What failed again in this run is left to the next one.
+	if n := b.claim(t, 7, true); n != 1 {
+		t.Errorf("claimed %d, want only the row that was not sent", n)
 	}
 }
 

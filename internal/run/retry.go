@@ -66,12 +66,13 @@ func (s *stepRun) planRetries(ctx context.Context) error {
 	}
 	filter := s.options.Retry.Filter
 	filter.Step = s.step.Name
-	limit := s.retryRows()
+	claiming := reconcile.Claiming{RunID: s.lease.RunID(), ByKey: kind == state.ChunkKeys, Limit: s.retryRows()}
 	total := int64(0)
 	for {
-		var claimed int64
+		var claimed, last int64
 		c, err := s.lease.Plan(ctx, s.step.ID, kind, func(tx pgx.Tx, chunkID int64) (n int64, err error) {
-			claimed, err = reconcile.Claim(ctx, tx, filter, kind == state.ChunkKeys, chunkID, limit)
+			claiming.ChunkID = chunkID
+			claimed, last, err = reconcile.Claim(ctx, tx, filter, claiming)
 			return claimed, err
 		})
 		if err != nil {
@@ -81,6 +82,8 @@ func (s *stepRun) planRetries(ctx context.Context) error {
 			break
 		}
 		total += claimed
+		// Rows that are open again, because the source has lost them, are not come back to.
+		claiming.After = last
 		c.Step = s.step.Name
 		s.progress.chunks.Add(1)
 		s.queue.put(c)
