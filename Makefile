@@ -51,6 +51,14 @@ verify: ## Check that the modules are what go.sum says, and that go.mod lists wh
 vuln: ## Look for known vulnerabilities (needs https://vuln.go.dev)
 	@GO="$(GO)" sh scripts/vuln.sh $(VULN_VERSION)
 
+# Its binary runs by itself, so that what it prints is seen at once. SOAK_SEED=... repeats a soak, and
+# SOAK_ROUND=... one round of it.
+.PHONY: soak
+soak: postgres ## Kill loads at random, under random faults, for SOAK_FOR=10m
+	@mkdir -p $(BIN)
+	$(GO) test -c -o $(BIN)/soak.test ./internal/run/crashtest
+	SOAK_FOR=$(or $(SOAK_FOR),10m) $(BIN)/soak.test -test.run '^TestSoak$$' -test.timeout 0
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)

@@ -271,7 +271,7 @@ func scenarios() []scenario {
 			}
 		}
 	}
-	sent, acknowledged := kill{"http upload: after", 3}, kill{string(state.Arrow{From: state.ChunkCreated, To: state.ChunkUploaded}.Write().Points()[1]), 2}
+	sent, acknowledged := kill{"http upload: after", 3}, kill{state.Arrow{From: state.ChunkCreated, To: state.ChunkUploaded}.Write().Points()[1], 2}
 	return []scenario{
 		load(), retry(deedRetryKeys), retry(deedRetryPayload), noKey(), halted(),
 		torn("files lost", sent, func(tb testing.TB, st *stage, chunks map[state.ChunkState][]*state.Chunk) {

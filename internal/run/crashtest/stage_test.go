@@ -108,7 +108,7 @@ func (st *stage) reopen(tb testing.TB) {
 		st.kit.store.Close()
 	}
 	var err error
-	if st.kit, err = st.place.open(tb.Context(), nil); err != nil {
+	if st.kit, err = st.open(tb.Context(), nil); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -159,21 +159,26 @@ func (st *stage) kill(tb testing.TB, k kill) (bool, report) {
 func (st *stage) finish(tb testing.TB, mend func(error)) {
 	tb.Helper()
 	st.reopen(tb)
-	for range 10 {
+	var errs []error
+	for range 30 {
 		todo, ok := st.next(tb)
 		if !ok {
 			return
 		}
 		_, err := patiently(tb.Context(), func() (*run.Summary, error) { return st.kit.do(tb.Context(), st.text, todo) })
+		if errors.Is(err, run.ErrNothingToRetry) {
+			return
+		}
 		if err == nil {
 			continue
 		}
+		errs = append(errs, err)
 		if mend == nil {
 			tb.Fatalf("%s: %v", todo, err)
 		}
 		mend(err)
 	}
-	tb.Fatal("the run cannot be brought to an end")
+	tb.Fatalf("the run cannot be brought to an end: %v", errors.Join(errs...))
 }
 
 // removeFiles deletes the files of all chunks in a state, as a lost machine would.
