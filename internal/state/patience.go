@@ -199,12 +199,15 @@ func passing(code string) bool {
 func unanswered(err error) bool {
 	var network *net.OpError
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		pgconn.SafeToRetry(err)
+		errors.Is(err, pgconn.ErrConnClosed) || pgconn.SafeToRetry(err)
 }
 
 // tryTx runs fn in a transaction once. An error after which the connection is gone is a *lostError.
 func (s *Store) tryTx(ctx context.Context, w Write, fn func(pgx.Tx) error) error {
 	conn, err := s.pool.Acquire(ctx)
+	if err != nil && ctx.Err() == nil && unanswered(err) {
+		return &lostError{err: err} // cut between connecting and the first statement
+	}
 	if err != nil {
 		return err
 	}
