@@ -19,8 +19,27 @@ type StepProgress struct {
 	StartedAt    time.Time
 
 	read, rejected, uploaded, processed, jobFailed, chunks, settled atomic.Int64
-	extracted, finished                                             atomic.Bool
+	extracted                                                       atomic.Bool
+	finished                                                        moment
 	running                                                         sync.Map // job id -> *jobProgress
+}
+
+// moment is when something came to pass. The zero value is that it has not.
+type moment struct{ at atomic.Pointer[time.Time] }
+
+// Store notes the time of the first call with true.
+func (m *moment) Store(passed bool) {
+	if now := time.Now(); passed {
+		m.at.CompareAndSwap(nil, &now)
+	}
+}
+
+// since is the time from start until the moment, or until now where it has not come; passed says which.
+func (m *moment) since(start time.Time) (took time.Duration, passed bool) {
+	if at := m.at.Load(); at != nil {
+		return at.Sub(start), true
+	}
+	return time.Since(start), false
 }
 
 type jobProgress struct{ processed, failed int64 }
@@ -39,7 +58,7 @@ type Counts struct {
 	Extracted bool   `json:"extracted"` // Read is final
 	Finished  bool   `json:"finished"`
 
-	Elapsed time.Duration `json:"-"`
+	Elapsed time.Duration `json:"-"` // since the step began, until its end
 }
 
 // Steps reads the steps that have begun, in order.
@@ -66,8 +85,9 @@ func (s *StepProgress) counts() Counts {
 	c := Counts{
 		Name: s.Name, Object: s.Object, Read: s.read.Load(), Rejected: s.rejected.Load(), Uploaded: s.uploaded.Load(),
 		Processed: s.processed.Load(), Failed: s.jobFailed.Load(), Chunks: s.chunks.Load(), Settled: s.settled.Load(),
-		Extracted: s.extracted.Load(), Finished: s.finished.Load(), Elapsed: time.Since(s.StartedAt),
+		Extracted: s.extracted.Load(),
 	}
+	c.Elapsed, c.Finished = s.finished.since(s.StartedAt)
 	s.running.Range(func(_, job any) bool {
 		c.Processed += job.(*jobProgress).processed
 		c.Failed += job.(*jobProgress).failed
