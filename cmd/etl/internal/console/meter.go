@@ -18,8 +18,8 @@ type meter struct {
 }
 
 type sample struct {
-	at   time.Time
-	done int64
+	at        time.Time
+	processed int64
 }
 
 // done is how many rows of the step have come to their end in the org, or never
@@ -27,17 +27,19 @@ type sample struct {
 func done(c run.Counts) int64 { return c.Processed + c.Rejected }
 
 // rate notes a reading and returns rows per second; 0 while it is not known.
+// Only what the org has processed counts: rows that were rejected here say
+// nothing of how fast it is.
 func (m *meter) rate(now time.Time, c run.Counts) float64 {
-	m.samples = append(m.samples, sample{now, done(c)})
+	m.samples = append(m.samples, sample{now, c.Processed})
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= window {
 		m.samples = m.samples[1:]
 	}
 	first := m.samples[0]
 	took := now.Sub(first.at).Seconds()
-	if took < 1 || done(c) <= first.done {
+	if took < 1 || c.Processed <= first.processed {
 		return 0
 	}
-	return float64(done(c)-first.done) / took
+	return float64(c.Processed-first.processed) / took
 }
 
 // left is how long the step still takes at this rate; ok is false while nobody

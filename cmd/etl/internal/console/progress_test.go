@@ -42,6 +42,29 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestRejectedRowsAreNoSpeed: they are done from the start, and say nothing of
+// how fast the org is.
+func TestRejectedRowsAreNoSpeed(t *testing.T) {
+	t.Parallel()
+	var got []string
+	update := console.NewLines(func(_ run.Counts, _ float64, text string) { got = append(got, text) })
+	start := time.Unix(1_000_000, 0)
+	c := run.Counts{Name: "accounts", Read: 500}
+	update(start, []run.Counts{c})
+	c.Read, c.Rejected, c.Uploaded, c.Extracted = 11_000, 1000, 10_000, true
+	update(start.Add(10*time.Second), []run.Counts{c})
+	c.Processed = 5000
+	update(start.Add(20*time.Second), []run.Counts{c})
+	want := []string{
+		"accounts: 0 of 500+, 0 uploaded, 500 read",
+		"accounts: 1,000 of 11,000, 1,000 rejected, 10,000 uploaded, 11,000 read",
+		"accounts: 6,000 of 11,000, 20s left, 250/s, 1,000 rejected, 10,000 uploaded, 11,000 read",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+}
+
 func TestDescribeFitsNarrowTerminals(t *testing.T) {
 	t.Parallel()
 	c := run.Counts{Name: "accounts", Read: 1_000_000, Processed: 250_000, Failed: 12, Rejected: 5, Uploaded: 300_000, Extracted: true}
