@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,39 @@ func TestTable(t *testing.T) {
 		"c                 7  [31mred[0m\n"
 	if out.String() != want {
 		t.Errorf("got\n%q\nwant\n%q", out.String(), want)
+	}
+}
+
+// TestTableFits: only columns that allow it are squeezed, and not to nothing.
+func TestTableFits(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 150)
+	for _, test := range []struct {
+		name    string
+		columns []console.Column
+		cells   []any
+		want    []int // characters of each cell
+	}{
+		{"as long as it is", []console.Column{console.Left("a"), console.Fit("b", 24, 100)}, []any{"a", long[:90]}, []int{1, 90}},
+		{"the last gives way", []console.Column{console.Fit("a", 12, 40), console.Fit("b", 24, 100)}, []any{long, long}, []int{40, 58}},
+		{"then the one before", []console.Column{console.Left("a"), console.Fit("b", 12, 40), console.Fit("c", 24, 100)}, []any{long[:50], long, long}, []int{50, 22, 24}},
+		{"at least so much is left", []console.Column{console.Left("a"), console.Fit("b", 12, 40), console.Fit("c", 24, 100)}, []any{long, long, long}, []int{150, 12, 24}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			table := console.NewTable(test.columns...)
+			table.Row(test.cells...)
+			var out bytes.Buffer
+			table.Render(&out)
+			_, row, _ := strings.Cut(out.String(), "\n")
+			var got []int
+			for _, cell := range strings.Fields(row) {
+				got = append(got, len([]rune(cell)))
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("cells have %v characters, want %v\n%s", got, test.want, out.String())
+			}
+		})
 	}
 }
 

@@ -13,6 +13,7 @@ type Column struct {
 	Title string
 	Right bool // for numbers
 	Max   int  // characters before the rest is cut off; 0: no limit
+	Least int  // characters that are left of it on a terminal too narrow for the table; 0: all
 }
 
 // Left returns a column for text.
@@ -24,26 +25,37 @@ func Right(title string) Column { return Column{Title: title, Right: true} }
 // Cut returns a column for text of which limit characters are enough.
 func Cut(title string, limit int) Column { return Column{Title: title, Max: limit} }
 
+// Fit returns a column for text of which limit characters are enough, and that
+// is cut to no less than least where the lines would be too long.
+func Fit(title string, least, limit int) Column {
+	return Column{Title: title, Max: limit, Least: least}
+}
+
+// noTerminal is how long lines become where there is no terminal to fit.
+const noTerminal = 100
+
 // Table is rows under headings. The zero value is not usable; see [NewTable].
 type Table struct {
 	columns []Column
+	configs []table.ColumnConfig
+	widest  []int // the cells of each column, its title included
 	writer  table.Writer
 }
 
 // NewTable returns an empty table.
 func NewTable(columns ...Column) *Table {
-	t := &Table{columns: columns, writer: table.NewWriter()}
+	t := &Table{columns: columns, writer: table.NewWriter(), widest: make([]int, len(columns))}
 	header := make(table.Row, len(columns))
-	configs := make([]table.ColumnConfig, len(columns))
+	t.configs = make([]table.ColumnConfig, len(columns))
 	for i, c := range columns {
 		header[i] = c.Title
-		configs[i] = table.ColumnConfig{Number: i + 1}
+		t.widest[i] = text.StringWidthWithoutEscSequences(c.Title)
+		t.configs[i] = table.ColumnConfig{Number: i + 1}
 		if c.Right {
-			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
+			t.configs[i].Align, t.configs[i].AlignHeader = text.AlignRight, text.AlignRight
 		}
 	}
 	t.writer.AppendHeader(header)
-	t.writer.SetColumnConfigs(configs)
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Format.Header = text.FormatUpper
@@ -57,7 +69,11 @@ func NewTable(columns ...Column) *Table {
 func (t *Table) Row(cells ...any) {
 	row := make(table.Row, len(cells))
 	for i, cell := range cells {
-		row[i] = t.cell(i, cell)
+		s := t.cell(i, cell)
+		if i < len(t.widest) {
+			t.widest[i] = max(t.widest[i], text.StringWidthWithoutEscSequences(s))
+		}
+		row[i] = s
 	}
 	t.writer.AppendRow(row)
 }
@@ -90,9 +106,36 @@ type Painted string
 // Len is how many rows the table has.
 func (t *Table) Len() int { return t.writer.Length() }
 
-// Render writes the table.
+// Render writes the table, fitted to the terminal that w is.
 func (t *Table) Render(w io.Writer) {
+	width, ok := Width(w)
+	if !ok {
+		width = noTerminal
+	}
+	t.fit(width)
+	t.writer.SetColumnConfigs(t.configs)
 	_, _ = io.WriteString(w, t.writer.Render()+"\n")
+}
+
+// fit squeezes the columns that allow it, the last first, until lines have no
+// more than width characters.
+func (t *Table) fit(width int) {
+	over := -width
+	for i, n := range t.widest {
+		if i > 0 {
+			over += len("  ")
+		}
+		over += n
+	}
+	for i := len(t.columns) - 1; i >= 0 && over > 0; i-- {
+		least := t.columns[i].Least
+		if least == 0 || t.widest[i] <= least {
+			continue
+		}
+		to := max(t.widest[i]-over, least)
+		over -= t.widest[i] - to
+		t.configs[i].WidthMax, t.configs[i].WidthMaxEnforcer = to, Shorten
+	}
 }
 
 // Shorten cuts s to at most limit characters.
