@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ func newFailedIgnoreCmd(a *app) *cobra.Command {
 loads such a record resolves it all the same.`,
 		Example: `  etl failed ignore 17
   etl failed ignore --pipeline crm-nightly --code DUPLICATE_VALUE`,
-	}, "ignored", (*reconcile.Store).Ignore)
+	}, "open", "ignored", (*reconcile.Store).Ignore)
 }
 
 func newFailedReopenCmd(a *app) *cobra.Command {
@@ -31,11 +32,12 @@ func newFailedReopenCmd(a *app) *cobra.Command {
 		Short: "Open ignored records again",
 		Example: `  etl failed reopen 17
   etl failed reopen --all`,
-	}, "open again", (*reconcile.Store).Reopen)
+	}, "ignored", "open again", (*reconcile.Store).Reopen)
 }
 
-// newStatusCmd makes a command that moves records to another status.
-func newStatusCmd(a *app, cmd *cobra.Command, done string, move func(*reconcile.Store, context.Context, reconcile.Filter) (int64, error)) *cobra.Command {
+// newStatusCmd makes a command that moves records from a status to another; done
+// says in words what they are then.
+func newStatusCmd(a *app, cmd *cobra.Command, from, done string, move func(*reconcile.Store, context.Context, reconcile.Filter) (int64, error)) *cobra.Command {
 	var opts failedStatusOptions
 	cmd.Args = wants("[ID]")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -45,7 +47,7 @@ func newStatusCmd(a *app, cmd *cobra.Command, done string, move func(*reconcile.
 		if err := opts.requireNarrow(cmd); err != nil {
 			return err
 		}
-		return runFailedStatus(cmd.Context(), a, opts, done, move)
+		return runFailedStatus(cmd.Context(), a, opts, from, done, move)
 	}
 	opts.add(a, cmd)
 	cmd.Flags().BoolVar(&opts.all, "all", false, "every record, without a filter")
@@ -53,7 +55,7 @@ func newStatusCmd(a *app, cmd *cobra.Command, done string, move func(*reconcile.
 	return cmd
 }
 
-func runFailedStatus(ctx context.Context, a *app, opts failedStatusOptions, done string, move func(*reconcile.Store, context.Context, reconcile.Filter) (int64, error)) error {
+func runFailedStatus(ctx context.Context, a *app, opts failedStatusOptions, from, done string, move func(*reconcile.Store, context.Context, reconcile.Filter) (int64, error)) error {
 	store, err := a.openState(ctx)
 	if err != nil {
 		return err
@@ -62,6 +64,9 @@ func runFailedStatus(ctx context.Context, a *app, opts failedStatusOptions, done
 	n, err := move(reconcile.NewStore(store.Pool()), ctx, opts.filter)
 	if err != nil {
 		return err
+	}
+	if n == 0 && opts.filter.ID != 0 {
+		return &usageError{err: fmt.Errorf("record %d: there is no such record that is %s", opts.filter.ID, from), hint: "See \"etl failed list --status all\"."}
 	}
 	if opts.withJSON {
 		return a.printJSON(struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +64,10 @@ func importFrom(ctx context.Context, a *app, in io.Reader, opts failedImportOpti
 	var wrong *reconcile.ImportError
 	if errors.As(err, &wrong) {
 		return &usageError{err: fmt.Errorf("import %s: nothing was taken:\n%w", opts.file, wrong)}
+	}
+	var malformed *csv.ParseError
+	if errors.As(err, &malformed) {
+		return &usageError{err: fmt.Errorf("import %s: nothing was taken: %w", opts.file, err), hint: "It has to be a CSV file that \"etl failed export\" wrote."}
 	}
 	if err != nil {
 		return err

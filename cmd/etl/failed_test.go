@@ -128,6 +128,7 @@ func TestExportMendImportRetry(t *testing.T) {
 		t.Errorf("the export to stdout differs: %s", cmp.Diff(string(text), got))
 	}
 	mended := strings.ReplaceAll(string(text), strings.Repeat("x", 300), "Short")
+	b.start(t.Context(), "etl_id,Name\n1,2,3\n", "failed", "import", "-")().exits(t, exitUsage).says(t, "import -: nothing was taken", "wrong number of fields")
 	b.start(t.Context(), "etl_id,Name\n999,x\n", "failed", "import", "-")().exits(t, exitUsage).
 		says(t, "nothing was taken", "line 2: there is no reconciliation row 999")
 	imported := decode[reconcile.Imported](t, b.start(t.Context(), mended, "failed", "import", "-", "--json")().exits(t, exitDone))
@@ -149,6 +150,8 @@ func TestIgnoreAndReopen(t *testing.T) {
 	b := failed(t)
 	id := itoa(int(b.records("--key", "4").Records[0].ID))
 	b.etl("failed", "ignore", id).exits(t, exitDone).says(t, "1 record ignored.")
+	b.etl("failed", "ignore", id).exits(t, exitUsage).says(t, "record "+id+": there is no such record that is open")
+	b.etl("failed", "reopen", "999").exits(t, exitUsage).says(t, "record 999: there is no such record that is ignored")
 	if got := b.records(); got.Total != 1 {
 		t.Errorf("%d records are open", got.Total)
 	}
