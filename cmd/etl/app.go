@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,6 +44,8 @@ type app struct {
 
 	lines *console.Log // stderr, beside the progress bars
 	log   *zap.Logger
+
+	helpErr error // why the help that was asked for is not there
 }
 
 func newApp(inv invocation) *app {
@@ -68,7 +71,11 @@ func (a *app) prepare() error {
 	if err != nil || level < zapcore.DebugLevel || level > zapcore.ErrorLevel {
 		return usagef("--log-level: want debug, info, warn or error, got %q", a.logLevel)
 	}
-	a.log = zap.New(zapcore.NewCore(a.encoder(), a.lines, level))
+	core := zapcore.NewCore(a.encoder(), a.lines, level)
+	if a.logFormat == "console" {
+		core = placedCore{core, a.lines}
+	}
+	a.log = zap.New(core)
 	return nil
 }
 
@@ -123,8 +130,23 @@ func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.stdout, format,
 
 // openProject reads etl.yaml and .env.
 func (a *app) openProject() (*project.Project, error) {
+	if err := checkFolder(a.dir); err != nil {
+		return nil, err
+	}
 	p, err := project.Load(a.dir, a.env)
 	return p, asUsage(err)
+}
+
+// checkFolder refuses a --dir that is no folder.
+func checkFolder(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return usagef("--dir: %w", err)
+	case !info.IsDir():
+		return usagef("--dir: %s is no folder", dir)
+	}
+	return nil
 }
 
 func pipelineFolder(p *project.Project) string { return filepath.Join(p.Dir, pipeline.Folder) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"bulkhead/internal/preflight"
 	"bulkhead/internal/state"
@@ -102,8 +103,9 @@ func report(ctx context.Context, w io.Writer, err error) {
 		return
 	case errors.As(err, &file):
 		// Each line begins with its place in the file, for editors to jump to.
-		fmt.Fprintln(w, err)
+		fmt.Fprintln(w, strings.Replace(err.Error(), file.Error(), shortProblems(file.Problems), 1))
 	case errors.As(err, &refused):
+		refused = &preflight.Error{Findings: shortFindings(refused.Findings)}
 		fmt.Fprintf(w, "%v\netl: nothing was sent: mend the above first\n", refused)
 	case ctx.Err() != nil && exitCode(ctx, err) == exitInterrupted:
 		fmt.Fprintf(w, "etl: %v\n", context.Cause(ctx))

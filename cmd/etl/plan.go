@@ -72,6 +72,7 @@ func runPlan(ctx context.Context, a *app, opts planOptions) error {
 	if err != nil {
 		return err
 	}
+	plan.Findings = shortFindings(plan.Findings)
 	if err := a.printPlan(plan, opts.withJSON); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func execute(ctx context.Context, inv invocation) int {
 	root.SetIn(inv.stdin)
 	root.SetOut(inv.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), a.helpErr)
 	report(ctx, a.stderr, err)
 	return exitCode(ctx, err)
 }
@@ -78,6 +79,7 @@ interrupted anywhere is finished with "etl resume".`,
 		}
 	}
 	root.AddCommand(newVersionCmd(a))
+	a.addHelp(root)
 	complete(root.RegisterFlagCompletionFunc("log-level", fixed("debug", "info", "warn", "error")))
 	complete(root.RegisterFlagCompletionFunc("log-format", fixed("console", "json")))
 	return root

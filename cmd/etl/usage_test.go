@@ -70,6 +70,21 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestHelpCommand: "help NAME" and "NAME --help" are the same.
+func TestHelpCommand(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "run", "failed", "failed list", "completion", "completion bash"} {
+		words := strings.Fields(name)
+		b := newOfflineBench(t)
+		asked := b.etl(append([]string{"help"}, words...)...).exits(t, exitDone)
+		shown := b.etl(append(words, "--help")...).exits(t, exitDone)
+		if diff := cmp.Diff(shown.stdout, asked.stdout); diff != "" {
+			t.Errorf("help %s differs from --help (-want +got):\n%s", name, diff)
+		}
+	}
+	newOfflineBench(t).etl("__complete", "help", "failed", "").exits(t, exitDone).says(t, "list\tList records")
+}
+
 func TestWrongUsage(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -78,6 +93,12 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{"unknown command", "rnu", []string{`unknown command "rnu" for "etl"`, `Did you mean "etl run"?`}},
 		{"unknown subcommand", "failed lst", []string{`unknown command "lst" for "etl failed"`, `Did you mean "etl failed list"?`}},
+		{"help of an unknown command", "rnu --help", []string{`unknown command "rnu" for "etl"`, `Did you mean "etl run"?`}},
+		{"help of an unknown subcommand", "failed lst --help", []string{`unknown command "lst" for "etl failed"`, `Did you mean "etl failed list"?`}},
+		{"help on an unknown command", "help rnu", []string{`unknown command "rnu" for "etl"`, `Did you mean "etl run"?`}},
+		{"help on an unknown subcommand", "help failed lst", []string{`unknown command "lst" for "etl failed"`, `Did you mean "etl failed list"?`}},
+		{"help on a command and more", "help run fast", []string{`unknown command "fast" for "etl run"`}},
+		{"folder that is not there", "runs --dir nowhere", []string{"--dir: ", "nowhere"}},
 		{"unknown flag", "runs --jsn", []string{"unknown flag: --jsn", "Did you mean --json?"}},
 		{"flag without its value", "runs --limit", []string{"flag needs an argument: --limit", `See "etl runs --help".`}},
 		{"flag of a wrong type", "runs --limit many", []string{`invalid argument "many" for "--limit"`}},

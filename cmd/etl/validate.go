@@ -65,6 +65,16 @@ func (p problemView) String() string {
 	return yamlfile.Problem{File: p.File, Line: p.Line, Column: p.Column, Path: p.Path, Message: p.Message}.String()
 }
 
+// asWarning is the problem on one line that says it is none to mend.
+func (p problemView) asWarning() string {
+	if p.Path == "" {
+		p.Message = "warning: " + p.Message
+	} else {
+		p.Path = "warning: " + p.Path
+	}
+	return p.String()
+}
+
 func problemViews(problems []yamlfile.Problem) []problemView {
 	views := []problemView{}
 	for _, p := range problems {
@@ -103,6 +113,9 @@ func runValidate(a *app, opts validateOptions) error {
 func validateAll(a *app, names []string) ([]checkedFile, error) {
 	var checked []checkedFile
 	var dir string
+	if err := checkFolder(a.dir); err != nil {
+		return nil, err
+	}
 	p, err := project.Load(a.dir, a.env)
 	var wrong *yamlfile.Error
 	switch {
@@ -205,7 +218,7 @@ func printChecked(a *app, checked []checkedFile) {
 			mistakes++
 		}
 		for _, w := range c.Warnings {
-			a.printf("%s (warning)\n", w)
+			a.printf("%s\n", w.asWarning())
 		}
 	}
 	if mistakes > 0 {
