@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"go.uber.org/zap"
 
@@ -14,6 +16,9 @@ import (
 
 // drive lets a run go, shows its progress and sums it up.
 func (a *app) drive(ctx context.Context, s *session, asJSON bool, start func(context.Context) (*run.Summary, error)) error {
+	// Somebody who reads only the beginning, as "head" does, must not take the
+	// load down by going away.
+	signal.Ignore(syscall.SIGPIPE)
 	unannounce := context.AfterFunc(ctx, func() {
 		fmt.Fprintf(a.lines, "etl: %v: stopping cleanly, what is under way is brought to a safe point; a second signal stops at once; go on later with \"etl resume\"\n", context.Cause(ctx))
 	})
@@ -59,17 +64,17 @@ func (a *app) verdict(ctx context.Context, summary *run.Summary, err error) erro
 	case err == nil:
 		return nil
 	case ctx.Err() != nil && summary.State == state.RunInterrupted:
-		fmt.Fprintf(a.stderr, "etl: run %d is interrupted; %s\n", summary.ID, continuation(summary))
+		fmt.Fprintf(a.stderr, "etl: run %d is interrupted; %s\n", summary.ID, a.continuation(summary))
 		return &doneError{exitInterrupted}
 	case errors.Is(err, run.ErrIncomplete):
-		fmt.Fprintf(a.stderr, "etl: run %d could not complete: %s\netl: %s\n", summary.ID, summary.Error, continuation(summary))
+		fmt.Fprintf(a.stderr, "etl: run %d could not complete: %s\netl: %s\n", summary.ID, summary.Error, a.continuation(summary))
 		return &doneError{exitIncomplete}
 	}
 	return err
 }
 
 // continuation says how to go on with a run that did not complete.
-func continuation(s *run.Summary) string {
+func (a *app) continuation(s *run.Summary) string {
 	switch {
 	case s.Unfinished:
 		return fmt.Sprintf("go on with \"etl resume %d\"", s.ID)
@@ -78,5 +83,5 @@ func continuation(s *run.Summary) string {
 	case s.Trigger == state.TriggerRetry:
 		return "nothing was sent; start it again with \"etl failed retry\""
 	}
-	return fmt.Sprintf("nothing was sent; start it again with \"etl run %s\"", s.Pipeline)
+	return fmt.Sprintf("nothing was sent; start it again with \"etl run %s\"", a.pipelineWord(s))
 }

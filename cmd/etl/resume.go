@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,12 +28,14 @@ closed are settled by what the org says of them, the others are sent, and rows
 not read yet are read. Nothing is loaded twice. The run goes on with the pipeline
 file as it was when it started; later edits do not touch it.
 
-Without RUN it is the one unfinished run; where several pipelines have one, they
-are listed.
+Without RUN it is the one unfinished run. Where several pipelines have one, they
+are listed and nothing is done (exit code 2); where there is none, that is said
+and all is well (exit code 0, with --json null).
 
 ` + exitHelp,
 		Example: `  etl resume
-  etl resume 42`,
+  etl resume 42
+  etl resume && etl run crm-nightly        # what is unfinished first, if anything is`,
 		Args:              wants("[RUN]"),
 		ValidArgsFunction: a.runIDs(state.RunFilter{Unfinished: true}),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,6 +61,9 @@ func runResume(ctx context.Context, a *app, opts resumeOptions) error {
 	found, err := findUnfinished(ctx, store, opts.run)
 	if err != nil {
 		store.Close()
+		if errors.Is(err, errNothingUnfinished) {
+			return sayNothingUnfinished(a, opts)
+		}
 		return err
 	}
 	pipe, err := pipeline.Parse(found.File, found.Definition)
@@ -73,6 +79,18 @@ func runResume(ctx context.Context, a *app, opts resumeOptions) error {
 	return a.drive(ctx, s, opts.withJSON, func(ctx context.Context) (*run.Summary, error) {
 		return s.engine.Resume(ctx, found.ID)
 	})
+}
+
+// errNothingUnfinished says that there is nothing to go on with, which is how
+// it should be.
+var errNothingUnfinished = errors.New("no run is unfinished")
+
+func sayNothingUnfinished(a *app, opts resumeOptions) error {
+	if opts.withJSON {
+		return a.printJSON(nil)
+	}
+	a.printf("No run is unfinished.\n")
+	return nil
 }
 
 // findUnfinished returns the run to go on with.
@@ -109,7 +127,7 @@ func onlyUnfinished(ctx context.Context, store *state.Store) (state.Run, error) 
 	}
 	switch len(runs) {
 	case 0:
-		return state.Run{}, &usageError{err: fmt.Errorf("no run is unfinished"), hint: "See \"etl runs\"."}
+		return state.Run{}, errNothingUnfinished
 	case 1:
 		return runs[0], nil
 	}

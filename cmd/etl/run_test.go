@@ -148,7 +148,7 @@ func TestBadKeys(t *testing.T) {
 				t.Errorf("%d accounts were sent", n)
 			}
 			b.write("pipelines/customers.yaml", customersYAML)
-			b.etl("resume").exits(t, exitUsage).says(t, "no run is unfinished")
+			b.etl("resume").exits(t, exitDone).says(t, "No run is unfinished.")
 			b.etl("run", "customers").exits(t, exitDone)
 		})
 	}
@@ -193,7 +193,10 @@ func TestInterruptedAndResumed(t *testing.T) {
 	if n := b.count("SELECT count() FROM Account"); n != 20 {
 		t.Errorf("the org has %d accounts", n)
 	}
-	b.etl("resume").exits(t, exitUsage).says(t, "no run is unfinished")
+	b.etl("resume").exits(t, exitDone).says(t, "No run is unfinished.")
+	if r := b.etl("resume", "--json").exits(t, exitDone); r.stdout != "null\n" {
+		t.Errorf("resume --json of nothing says %q", r.stdout)
+	}
 	b.etl("resume", "1").exits(t, exitUsage).says(t, "run 1 of pipeline \"customers\" is succeeded: there is nothing to resume")
 	b.etl("resume", "7").exits(t, exitUsage).says(t, "run 7: not found")
 }
@@ -217,9 +220,53 @@ func TestStoppedByALimit(t *testing.T) {
 	b := newBench(t, emulator.Config{})
 	b.customers(5)
 	id := b.fault(emulator.Fault{Do: emulator.DoStatus, Status: 403, Code: "LIMIT_EXCEEDED", Method: "POST", Path: "/jobs/ingest"})
-	b.etl("run", "customers").exits(t, exitIncomplete).says(t, "Run 1 of customers: stopped before its end", "LIMIT_EXCEEDED", `go on with "etl resume 1"`)
+	b.etl("run", "customers").exits(t, exitIncomplete).says(t, "Run 1 of customers: stopped before its end", "LIMIT_EXCEEDED", `go on with "etl resume 1"`,
+		"etl run customers --abandon", "begins anew, if the pipeline file was wrong")
 	b.org.RemoveFault(id)
 	b.etl("resume").exits(t, exitDone).says(t, "5 of 5 rows loaded")
+}
+
+// TestResumeOfSeveral: which one is meant has to be said.
+func TestResumeOfSeveral(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, emulator.Config{})
+	b.customers(5)
+	b.write("pipelines/others.yaml", strings.Replace(customersYAML, "name: customers", "name: others", 1))
+	id := b.fault(emulator.Fault{Do: emulator.DoStatus, Status: 403, Code: "LIMIT_EXCEEDED", Method: "POST", Path: "/jobs/ingest"})
+	b.etl("run", "customers").exits(t, exitIncomplete)
+	b.etl("run", "others").exits(t, exitIncomplete)
+	b.org.RemoveFault(id)
+	b.etl("resume").exits(t, exitUsage).says(t, "2 runs are unfinished", "etl resume 1", "etl resume 2")
+}
+
+// TestStoppedWithRecordsLeft: what a stopped run left cannot be retried before
+// it is finished, and the summary says so.
+func TestStoppedWithRecordsLeft(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, emulator.Config{})
+	b.customers(20)
+	file := b.write("elsewhere/load.yaml", customersYAML+"    chunk: {rows: 5, parallel: 1}\n    stop_when: {failed: 50%, after: 1}\n")
+	b.fault(emulator.Fault{On: emulator.OnRow, Do: emulator.DoRowError, Code: "NO", Message: "no"})
+	b.etl("run", file).exits(t, exitIncomplete).says(t, "stopped before its end", "load.yaml --abandon",
+		"etl failed list --run 1", "etl failed retry --run 1", "sends them again, once the run is finished")
+}
+
+// TestWarningsHaveTheirPlace: as compilers write them, not as entries of a log.
+func TestWarningsHaveTheirPlace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, emulator.Config{})
+	b.customers(3)
+	b.write("pipelines/customers.yaml", strings.Replace(customersYAML+"      NumberOfEmployees: {value: many}\n", "steps:", "schedule: {cron: \"0 2 * * *\"}\nsteps:", 1))
+	r := b.etl("run", "customers", "--limit", "1").says(t,
+		"customers.yaml:2:11: warning: schedule: ", "customers.yaml:14:34: warning: step \"accounts\", field NumberOfEmployees: ")
+	if strings.Contains(r.stderr, "WARN") || strings.Contains(r.stderr, "preflight") {
+		t.Errorf("a warning looks like a log:\n%s", r.stderr)
+	}
+	b.etl("run", "customers", "--limit", "1", "--log-format", "json").says(t, `"level":"warn"`, `"msg":"preflight: `)
+	b.etl("validate").exits(t, exitDone).says(t, ":2:11: warning: schedule: ")
+	if r := b.etl("plan", "customers", "--log-level", "error"); strings.Contains(r.stderr, "schedule") {
+		t.Errorf("--log-level error lets a warning through:\n%s", r.stderr)
+	}
 }
 
 func TestProgressAsJSON(t *testing.T) {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"bulkhead/cmd/etl/internal/console"
+	"bulkhead/internal/pipeline"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/run"
 	"bulkhead/internal/state"
@@ -27,7 +29,7 @@ func (a *app) printSummary(s *run.Summary) {
 		a.printf("\n%s\n", paint.Bold("Records that did not load"))
 		groupTable(s.Errors, false).Render(a.stdout)
 	}
-	if next := nextSteps(s); len(next) > 0 {
+	if next := nextSteps(s, a.pipelineWord(s)); len(next) > 0 {
 		a.printf("\n%s\n", paint.Bold("Next"))
 		for _, line := range next {
 			a.printf("  %s\n", line)
@@ -83,7 +85,7 @@ func red(paint console.Paint, n int64) any {
 
 // groupTable lists errors by code and field, the most frequent first.
 func groupTable(groups []reconcile.Group, withPipeline bool) *console.Table {
-	columns := []console.Column{console.Right("records"), console.Left("step"), console.Left("kind"), console.Left("code"), console.Cut("fields", 40), console.Cut("example", 100)}
+	columns := []console.Column{console.Right("records"), console.Left("step"), console.Left("kind"), console.Left("code"), console.Fit("fields", 12, 40), console.Fit("example", 24, 100)}
 	if withPipeline {
 		columns = append([]console.Column{console.Left("pipeline")}, columns...)
 	}
@@ -109,19 +111,40 @@ func orDash(s string) string {
 	return s
 }
 
+// pipelineWord is what names the pipeline of a run on a command line: its name,
+// or its file where that lies elsewhere.
+func (a *app) pipelineWord(s *run.Summary) string {
+	p, err := a.openProject()
+	if err != nil {
+		return s.Pipeline
+	}
+	if found, err := pipeline.Find(p.Dir, s.Pipeline); err == nil && found == s.File {
+		return s.Pipeline
+	}
+	if _, err := os.Stat(s.File); err != nil {
+		return s.Pipeline
+	}
+	return shellQuote(shortPath(s.File))
+}
+
 // nextSteps are the commands that make sense after a run.
-func nextSteps(s *run.Summary) []string {
+func nextSteps(s *run.Summary, pipe string) []string {
 	var next []string
 	add := func(command, why string) { next = append(next, fmt.Sprintf("%-44s %s", command, why)) }
 	if s.Unfinished {
 		add(fmt.Sprintf("etl resume %d", s.ID), "finishes it; nothing is loaded twice")
+		if s.State == state.RunStopped || s.State == state.RunFailed {
+			add(fmt.Sprintf("etl run %s --abandon", pipe), "begins anew, if the pipeline file was wrong: a resume keeps to the old one")
+		}
 	}
 	if s.State == state.RunInconsistent {
 		add(fmt.Sprintf("etl show %d", s.ID), "says which chunk does not add up")
 	}
 	if len(s.Errors) > 0 {
 		add(fmt.Sprintf("etl failed list --run %d", s.ID), "shows the records, and why")
-		if !s.Unfinished {
+		if s.Unfinished {
+			add(fmt.Sprintf("etl failed retry --run %d", s.ID), "sends them again, once the run is finished")
+		} else {
 			add(fmt.Sprintf("etl failed retry --run %d", s.ID), "sends them again, once the cause is mended")
 			add(fmt.Sprintf("etl failed export --run %d --output FILE", s.ID), "writes them as CSV, to mend in a spreadsheet")
 		}
