@@ -76,6 +76,8 @@ func (a *app) verdict(ctx context.Context, summary *run.Summary, err error) erro
 // continuation says how to go on with a run that did not complete.
 func (a *app) continuation(s *run.Summary) string {
 	switch {
+	case s.Unfinished && s.State == state.RunInconsistent:
+		return fmt.Sprintf("go on with \"etl resume %d\", or look its records up with \"etl verify %d\"", s.ID, s.ID)
 	case s.Unfinished:
 		return fmt.Sprintf("go on with \"etl resume %d\"", s.ID)
 	case s.State == state.RunInconsistent:

@@ -251,6 +251,16 @@ func TestStoppedWithRecordsLeft(t *testing.T) {
 		"etl failed list --run 1", "etl failed retry --run 1", "sends them again, once the run is finished")
 }
 
+// TestInconsistentSaysWhatHelps: a resume alone does not, where a job is gone.
+func TestInconsistentSaysWhatHelps(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, emulator.Config{})
+	b.customers(5)
+	b.fault(emulator.Fault{Method: "GET", Path: "/jobs/ingest/", Do: emulator.DoStatus, Status: 404, Code: "NOT_FOUND", Message: "gone"})
+	b.etl("run", "customers").exits(t, exitIncomplete).says(t, "the books do not balance", "etl verify 1 ", "etl run customers --abandon",
+		`go on with "etl resume 1", or look its records up with "etl verify 1"`)
+}
+
 // TestWarningsHaveTheirPlace: as compilers write them, not as entries of a log.
 func TestWarningsHaveTheirPlace(t *testing.T) {
 	t.Parallel()

@@ -131,14 +131,19 @@ func (a *app) pipelineWord(s *run.Summary) string {
 func nextSteps(s *run.Summary, pipe string) []string {
 	var next []string
 	add := func(command, why string) { next = append(next, fmt.Sprintf("%-44s %s", command, why)) }
+	anew := fmt.Sprintf("etl run %s --abandon", pipe)
 	if s.Unfinished {
 		add(fmt.Sprintf("etl resume %d", s.ID), "finishes it; nothing is loaded twice")
 		if s.State == state.RunStopped || s.State == state.RunFailed {
-			add(fmt.Sprintf("etl run %s --abandon", pipe), "begins anew, if the pipeline file was wrong: a resume keeps to the old one")
+			add(anew, "begins anew, if the pipeline file was wrong: a resume keeps to the old one")
 		}
 	}
 	if s.State == state.RunInconsistent {
 		add(fmt.Sprintf("etl show %d", s.ID), "says which chunk does not add up")
+		if s.Unfinished {
+			add(fmt.Sprintf("etl verify %d", s.ID), "looks its records up, where a resume cannot account for them")
+			add(anew, "begins anew, without accounting for them")
+		}
 	}
 	if len(s.Errors) > 0 {
 		add(fmt.Sprintf("etl failed list --run %d", s.ID), "shows the records, and why")
