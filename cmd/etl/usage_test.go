@@ -226,6 +226,22 @@ func TestValidate(t *testing.T) {
 		b.etl("validate").exits(t, exitUsage).says(t, "etl.yaml:1:1", `did you mean "sources"?`, `pipeline "customers"`)
 		b.etl("run", "a").exits(t, exitUsage).says(t, "etl.yaml:1:1")
 	})
+	t.Run("files as seen from here", func(t *testing.T) {
+		t.Parallel()
+		b := newOfflineBench(t)
+		var err error
+		if b.dir, err = os.MkdirTemp("testdata", "project-"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(b.dir) })
+		b.write("etl.yaml", "sorces: {}\n")
+		b.write("pipelines/a.yaml", strings.Replace(customersYAML, "key: id", "kee: id", 1))
+		b.etl("validate").exits(t, exitUsage).says(t, "\n"+b.dir+"/etl.yaml:1:1: ", "\n"+b.dir+"/pipelines/a.yaml:8:5: ")
+		b.write("etl.yaml", "")
+		if r := b.etl("run", "a").exits(t, exitUsage); !strings.HasPrefix(r.stderr, b.dir+"/pipelines/a.yaml:") {
+			t.Errorf("run says %q", r.stderr)
+		}
+	})
 	t.Run("unknown pipeline", func(t *testing.T) {
 		t.Parallel()
 		b := newOfflineBench(t)

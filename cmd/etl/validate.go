@@ -78,7 +78,7 @@ func (p problemView) asWarning() string {
 func problemViews(problems []yamlfile.Problem) []problemView {
 	views := []problemView{}
 	for _, p := range problems {
-		views = append(views, problemView{p.File, p.Line, p.Column, p.Path, p.Message})
+		views = append(views, problemView{shortPath(p.File), p.Line, p.Column, p.Path, p.Message})
 	}
 	return views
 }
@@ -120,7 +120,7 @@ func validateAll(a *app, names []string) ([]checkedFile, error) {
 	var wrong *yamlfile.Error
 	switch {
 	case errors.As(err, &wrong):
-		checked = append(checked, checkedFile{File: wrong.Problems[0].File, Problems: problemViews(wrong.Problems), Warnings: []problemView{}})
+		checked = append(checked, checkedFile{File: shortPath(wrong.Problems[0].File), Problems: problemViews(wrong.Problems), Warnings: []problemView{}})
 		dir = filepath.Dir(wrong.Problems[0].File)
 	case err != nil:
 		return nil, asUsage(err)
