@@ -34,14 +34,18 @@ func (p place) open(ctx context.Context, probe func(string)) (*kit, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Small writes, so that half of an upload is on its way when its middle is reached.
-	var transport http.RoundTripper = &http.Transport{WriteBufferSize: 512, MaxIdleConnsPerHost: 8}
-	if probe != nil {
-		store.SetProbe(probe)
-		transport = probed{transport, probe}
-	}
 	k := &kit{store: store}
-	if err := k.assemble(ctx, p, transport, probe); err != nil {
+	transport := &http.Transport{
+		WriteBufferSize:     512,  // so that half of an upload is on its way when its middle is reached
+		DisableCompression:  true, // a compressor for each answer costs more than all the rest
+		MaxIdleConnsPerHost: 8,
+	}
+	if probe == nil {
+		probe = func(string) {}
+	} else {
+		store.SetProbe(probe)
+	}
+	if err := k.assemble(ctx, p, probed{transport, probe}, probe); err != nil {
 		store.Close()
 		return nil, err
 	}

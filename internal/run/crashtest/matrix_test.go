@@ -22,7 +22,7 @@ const (
 
 // shareOfOthers is how many of the points that an earlier scenario has covered are tried again in
 // another: one in so many.
-const shareOfOthers = 6
+const shareOfOthers = 8
 
 // requests are the points of the transport that must be among those of the matrix.
 func requests() []string {
@@ -85,7 +85,7 @@ func matrix(t *testing.T, l *lot, random *rand.Rand) []cell {
 				continue
 			}
 			c := cell{scenario: sc, kill: kill{point, 1 + random.IntN(hits[point])}}
-			if random.IntN(3) == 0 {
+			if random.IntN(4) == 0 {
 				again := points[random.IntN(len(points))]
 				c.again = kill{again, 1 + random.IntN(min(3, hits[again]))}
 			}

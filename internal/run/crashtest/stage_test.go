@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"bulkhead/internal/emulator"
 	"bulkhead/internal/pgtest"
@@ -179,6 +180,32 @@ func (st *stage) finish(tb testing.TB, mend func(error)) {
 		mend(err)
 	}
 	tb.Fatalf("the run cannot be brought to an end: %v", errors.Join(errs...))
+}
+
+// awaitSilence waits until the server has noticed the end of a killed process: its last commit may
+// still be on its way.
+func (st *stage) awaitSilence(tb testing.TB) {
+	tb.Helper()
+	st.kit.store.Close()
+	conn := pgtest.Conn(tb, st.DSN)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for others := 1; others > 0; {
+		const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`
+		if err := conn.QueryRow(tb.Context(), query).Scan(&others); err != nil {
+			tb.Fatal(err)
+		}
+		select {
+		case <-tick.C:
+		case <-tb.Context().Done():
+			tb.Fatal(context.Cause(tb.Context()))
+		}
+	}
+	if err := conn.Close(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	st.kit = nil
+	st.reopen(tb)
 }
 
 // removeFiles deletes the files of all chunks in a state, as a lost machine would.

@@ -20,8 +20,9 @@ const resultsHalf = 150
 func (p probed) RoundTrip(req *http.Request) (*http.Response, error) {
 	name := "http " + requestName(req)
 	p.probe(name + ": before")
+	req = req.Clone(req.Context())
+	req.Header.Del("Accept-Encoding")
 	if req.Method == http.MethodPut {
-		req = req.Clone(req.Context())
 		req.Body = &middle{ReadCloser: req.Body, left: req.ContentLength / 2, reached: func() { p.probe(name + ": middle") }}
 	}
 	resp, err := p.base.RoundTrip(req)
