@@ -211,6 +211,11 @@ func (s *Store) tryLock(ctx context.Context, pipeline string) (conn *pgx.Conn, l
 // settleEarlier deals with what earlier processes left of the pipeline. The lock is ours, so
 // whatever still says `running` belongs to nobody.
 func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, pipeline string, abandon bool) error {
+	// FOR UPDATE waits for the last commit of a process that has just died, or lost its lock: it may
+	// record the chunk that makes its run one to resume.
+	if _, err := tx.Exec(ctx, `SELECT FROM etl.runs WHERE pipeline = $1 AND state = 'running' FOR UPDATE`, pipeline); err != nil {
+		return fmt.Errorf("look at the earlier runs of pipeline %q: %w", pipeline, err)
+	}
 	unfinished, err := s.Runs(ctx, RunFilter{Pipeline: pipeline, Unfinished: true})
 	if err != nil {
 		return err
