@@ -169,8 +169,13 @@ func TestEveryRequestSurvivesEveryMisfortune(t *testing.T) {
 	t.Parallel()
 	b := setup(t, emulator.Config{})
 	b.people(t, 60)
+	const stride = 2 // every cell is tried by ETL_TEST_EVERY=1
 	for i, request := range requests() {
 		for j, misfortune := range misfortunes() {
+			// Neighbours take turns, so that each request meets half of the misfortunes and the other way round.
+			if (i+j)%every(stride) != 0 {
+				continue
+			}
 			name := fmt.Sprintf("cell-%d-%d", i, j)
 			t.Run(request.name+" "+misfortune.name, func(t *testing.T) {
 				t.Parallel()

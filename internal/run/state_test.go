@@ -47,7 +47,7 @@ steps:
 // of a run, before it arrives and after it was answered, commits included: the run completes by itself.
 func TestStateConnectionCutAnywhere(t *testing.T) {
 	t.Parallel()
-	const stride = 19 // every message is tried by ETL_TEST_EVERY=1
+	const stride = 37 // every message is tried by ETL_TEST_EVERY=1
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("answered %v", after), func(t *testing.T) {
 			t.Parallel()
