@@ -8,7 +8,7 @@ if have || [ -n "${ETL_TEST_DATABASE_URL:-}" ]; then
 	exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "No Postgres server programs (initdb) were found. Install PostgreSQL 13 or newer, or set ETL_TEST_DATABASE_URL to a server that tests may create databases in." >&2
+	echo "No Postgres server programs (initdb) were found. Install PostgreSQL 15 or newer, or set ETL_TEST_DATABASE_URL to a server that tests may create databases in." >&2
 	exit 1
 fi
 sudo=""

@@ -8,7 +8,7 @@ trap 'rm -f "$log"' EXIT
 "$go" run "golang.org/x/vuln/cmd/govulncheck@$1" ./... 2>"$log"
 code=$?
 cat "$log" >&2
-if grep -q -e 'fetching vulnerabilities' -e 'proxy.golang.org' "$log"; then
+if grep -q -e 'fetching vulnerabilities' "$log"; then
 	echo "vuln: NOT CHECKED: the vulnerability database (https://vuln.go.dev, or what GOVULNDB names) cannot be reached from here; run this where it can" >&2
 	exit 2
 fi
