@@ -49,21 +49,7 @@ pipeline; 4 a run would be refused, the findings say why.`,
 }
 
 func runPlan(ctx context.Context, a *app, opts planOptions) error {
-	if opts.limit < 0 {
-		return usagef("--limit: want 1 or more, got %d", opts.limit)
-	}
-	project, err := a.openProject()
-	if err != nil {
-		return err
-	}
-	pipe, err := a.loadPipeline(project, opts.pipeline)
-	if err != nil {
-		return err
-	}
-	if err := checkStep(pipe, opts.step); err != nil {
-		return err
-	}
-	s, err := a.openSession(ctx, project, nil, pipe)
+	s, err := a.openLoad(ctx, opts.pipeline, opts.step, opts.limit)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,26 @@ type session struct {
 	engine   *run.Engine
 }
 
+// openLoad opens the session of a pipeline by its name or file, after a look at what was asked of it:
+// a step, or empty for all; a limit of rows, or 0 for none.
+func (a *app) openLoad(ctx context.Context, pipelineName, step string, limit int64) (*session, error) {
+	if limit < 0 {
+		return nil, usagef("--limit: want 1 or more, got %d", limit)
+	}
+	project, err := a.openProject()
+	if err != nil {
+		return nil, err
+	}
+	pipe, err := a.loadPipeline(project, pipelineName)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkStep(pipe, step); err != nil {
+		return nil, err
+	}
+	return a.openSession(ctx, project, nil, pipe)
+}
+
 // openSession opens what running a pipeline takes: the state database, the
 // source, the org and the spool. What is cheapest to get wrong comes first. The
 // store becomes the session's, also when opening fails.

@@ -28,38 +28,40 @@ func (l *Lease) NextSeq(ctx context.Context, stepID int64) (seq int, err error) 
 // LoadSeq reads the step's last number, before chunks of it are dealt with: later nobody must wait for
 // a connection while others, who hold theirs, wait for a number.
 func (l *Lease) LoadSeq(ctx context.Context, stepID int64) error {
-	var last int
-	err := l.store.Patiently(ctx, func(ctx context.Context) error {
-		return l.store.pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM etl.chunks WHERE step_id = $1`, stepID).Scan(&last)
+	return l.store.Patiently(ctx, func(ctx context.Context) error {
+		l.seqs.mu.Lock()
+		defer l.seqs.mu.Unlock()
+		return l.seqs.load(ctx, l.store.pool, stepID)
 	})
-	if err != nil {
-		return fmt.Errorf("find the last chunk of step %d: %w", stepID, err)
-	}
-	l.seqs.mu.Lock()
-	defer l.seqs.mu.Unlock()
-	if l.seqs.last == nil {
-		l.seqs.last = map[int64]int{}
-	}
-	l.seqs.last[stepID] = last
-	return nil
+}
+
+// rowQuerier is a pool or a transaction.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // next reads the last number of the table once, and counts from there.
-func (s *sequences) next(ctx context.Context, db interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}, stepID int64,
-) (int, error) {
+func (s *sequences) next(ctx context.Context, db rowQuerier, stepID int64) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, ok := s.last[stepID]
-	if !ok {
-		if err := db.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM etl.chunks WHERE step_id = $1`, stepID).Scan(&last); err != nil {
-			return 0, fmt.Errorf("find the last chunk of step %d: %w", stepID, err)
-		}
-		if s.last == nil {
-			s.last = map[int64]int{}
+	if _, ok := s.last[stepID]; !ok {
+		if err := s.load(ctx, db, stepID); err != nil {
+			return 0, err
 		}
 	}
-	s.last[stepID] = last + 1
-	return last + 1, nil
+	s.last[stepID]++
+	return s.last[stepID], nil
+}
+
+// load reads the last number of the table; the caller holds mu.
+func (s *sequences) load(ctx context.Context, db rowQuerier, stepID int64) error {
+	var last int
+	if err := db.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM etl.chunks WHERE step_id = $1`, stepID).Scan(&last); err != nil {
+		return fmt.Errorf("find the last chunk of step %d: %w", stepID, err)
+	}
+	if s.last == nil {
+		s.last = map[int64]int{}
+	}
+	s.last[stepID] = last
+	return nil
 }
