@@ -51,20 +51,24 @@ func (c *counter) Reject(key, code, message, field string, _ []byte) error {
 	return fmt.Errorf("row %s: %s %s: %s", key, code, field, message)
 }
 
-// streamAccounts extracts the table once.
+// streamAccounts extracts the table once, and throws it away.
 func streamAccounts(ctx context.Context, conn *pgx.Conn) (*counter, error) {
+	c := &counter{}
+	begin := func(context.Context, int) (extract.Writer, error) { return c, nil }
+	return c, extractAccounts(ctx, conn, begin, func(context.Context, extract.Chunk) error { return nil })
+}
+
+func extractAccounts(ctx context.Context, conn *pgx.Conn, begin extract.BeginFunc, end extract.EndFunc) error {
 	tx, err := extract.Begin(ctx, conn)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
 	q, err := extract.Prepare(ctx, tx, accountsSpec())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := &counter{}
-	begin := func(context.Context, int) (extract.Writer, error) { return c, nil }
-	return c, q.Stream(ctx, begin, func(context.Context, extract.Chunk) error { return nil })
+	return q.Stream(ctx, begin, end)
 }
 
 // prepareAccounts makes the table in a database of its own.
@@ -73,7 +77,12 @@ func prepareAccounts(tb testing.TB, rows int) *pgx.Conn {
 	dsn := pgtest.Empty(tb)
 	pgtest.Exec(tb, dsn, fmt.Sprintf(accounts, rows))
 	pgtest.Exec(tb, dsn, "VACUUM (FREEZE, ANALYZE) accounts") // refuses to share a transaction
-	return pgtest.Conn(tb, dsn)
+	conn, err := extract.Connect(tb.Context(), dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 // BenchmarkStream extracts a table, and in the same round has Postgres write it

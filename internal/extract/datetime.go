@@ -16,9 +16,8 @@ const (
 // Postgres counts days and microseconds from 2000-01-01; its infinities are the
 // ends of the range.
 const (
-	epochDays     = 10957 // from 1970-01-01 to 2000-01-01
-	microsPerDay  = 24 * 60 * 60 * 1_000_000
-	microsPerHour = 60 * 60 * 1_000_000
+	epochDays    = 10957 // from 1970-01-01 to 2000-01-01
+	microsPerDay = 24 * 60 * 60 * 1_000_000
 )
 
 // appendDate appends a date as yyyy-MM-dd.
@@ -40,7 +39,7 @@ func dateAs(dst, raw []byte, limited bool) ([]byte, *reason) {
 	if days == math.MaxInt32 || days == math.MinInt32 {
 		return infiniteDate(dst, days < 0)
 	}
-	year, month, day := civil(int64(days))
+	year, month, day := civil(days)
 	if limited && (year < minYear || year > maxYear) {
 		dst = appendYMD(dst, year, month, day)
 		return outOfRange(appendEra(dst, year))
@@ -127,34 +126,40 @@ func outOfRange(dst []byte) ([]byte, *reason) {
 
 // floorDays splits microseconds into days and what is left of the last, also
 // before the epoch.
-func floorDays(micros int64) (days, rest int64) {
-	days, rest = micros/microsPerDay, micros%microsPerDay
+func floorDays(micros int64) (days int32, rest int64) {
+	whole, rest := micros/microsPerDay, micros%microsPerDay
 	if rest < 0 {
-		days, rest = days-1, rest+microsPerDay
+		whole, rest = whole-1, rest+microsPerDay
 	}
-	return days, rest
+	return int32(whole), rest
 }
 
-// civil returns the date that is days after 2000-01-01 in the Gregorian calendar.
-// The algorithm is Howard Hinnant's civil_from_days: eras of 400 years that begin
-// in March, so that the leap day comes last.
-func civil(days int64) (year, month, day int64) {
-	days += epochDays + 719468 // since 0000-03-01
-	era := days / 146097
-	if days < 0 {
-		era = (days - 146096) / 146097
-	}
-	dayOfEra := days - era*146097
-	yearOfEra := (dayOfEra - dayOfEra/1460 + dayOfEra/36524 - dayOfEra/146096) / 365
-	dayOfYear := dayOfEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
-	shifted := (5*dayOfYear + 2) / 153
-	day = dayOfYear - (153*shifted+2)/5 + 1
-	month = shifted + 3
-	year = yearOfEra + era*400
-	if month > 12 {
-		month, year = month-12, year+1
+// civil returns the date that is days after 2000-01-01 in the Gregorian calendar, by the algorithm of
+// Neri and Schneider ("Euclidean affine functions and their application to calendar algorithms",
+// 2022): years begin in March, so that the leap day comes last.
+func civil(days int32) (year, month, day int64) {
+	// From 0000-03-01, moved by whole cycles of 400 years so that it is never negative: Postgres' dates
+	// begin in 4714 BC.
+	const cycles, cycle = 12, 146_097
+	n := 4*uint64(int64(days)+epochDays+719_468+cycles*cycle) + 3
+	century, ofCentury := n/cycle, uint32(n%cycle)|3
+	product := 2_939_745 * uint64(ofCentury)
+	ofYear := uint32(product) / 2_939_745 / 4
+	scaled := 2_141*ofYear + 197_913
+	year, month, day = int64(100*century+product>>32)-400*cycles, int64(scaled>>16), int64(scaled&0xffff/2_141)+1
+	if ofYear >= 306 {
+		year, month = year+1, month-12
 	}
 	return year, month, day
+}
+
+// pairsOfDigits is the two digits of each number below 100.
+const pairsOfDigits = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849" +
+	"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+
+// twoDigits is n, which is below 100, in two digits.
+func twoDigits(n int64) string {
+	return pairsOfDigits[2*n : 2*n+2]
 }
 
 // appendYMD appends yyyy-MM-dd. The year 0 is 1 BC, as Postgres writes it.
@@ -163,11 +168,12 @@ func appendYMD(dst []byte, year, month, day int64) []byte {
 		year = 1 - year
 	}
 	if year < 10_000 {
-		dst = append(dst, '0'+byte(year/1000), '0'+byte(year/100%10), '0'+byte(year/10%10), '0'+byte(year%10))
+		dst = append(append(dst, twoDigits(year/100)...), twoDigits(year%100)...)
 	} else {
 		dst = strconv.AppendInt(dst, year, 10)
 	}
-	return append(dst, '-', '0'+byte(month/10), '0'+byte(month%10), '-', '0'+byte(day/10), '0'+byte(day%10))
+	m, d := twoDigits(month), twoDigits(day)
+	return append(dst, '-', m[0], m[1], '-', d[0], d[1])
 }
 
 // appendEra appends what tells years before Christ.
@@ -180,11 +186,9 @@ func appendEra(dst []byte, year int64) []byte {
 
 // appendHMS appends HH:mm:ss of the microseconds since midnight.
 func appendHMS(dst []byte, micros int64) []byte {
-	h, m, s := micros/microsPerHour, micros/60_000_000%60, micros/1_000_000%60
-	return append(dst,
-		'0'+byte(h/10), '0'+byte(h%10), ':',
-		'0'+byte(m/10), '0'+byte(m%10), ':',
-		'0'+byte(s/10), '0'+byte(s%10))
+	seconds := micros / 1_000_000
+	h, m, s := twoDigits(seconds/3600), twoDigits(seconds/60%60), twoDigits(seconds%60)
+	return append(dst, h[0], h[1], ':', m[0], m[1], ':', s[0], s[1])
 }
 
 func appendMillis(dst []byte, millis int64) []byte {

@@ -1,12 +1,31 @@
 package extract
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
+
+// readBuffer is how much is read from the server at once, in bytes. The server sends 8 KiB at a time;
+// where it is ahead of us, one call takes several of them.
+const readBuffer = 128 << 10
+
+// Connect opens a connection to read a source with.
+func Connect(ctx context.Context, source string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(source)
+	if err != nil {
+		return nil, err
+	}
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
 
 // sessionSettings make text forms the same whatever the server, the database or
 // the role are set to. The time zone too: a query that wants the dates of another

@@ -63,11 +63,13 @@ func sentRecords(t *testing.T, header []string, list ...record) *reconcile.Sent 
 	return &reconcile.Sent{
 		Header: header,
 		Open:   func() (reconcile.Records, error) { again := *r; again.at = -1; return &again, nil },
-		RecordAt: func(offset int64, n int) ([]byte, error) {
-			return r.data[offset : offset+int64(n)], nil
-		},
+		Raw:    func() (reconcile.Raw, error) { return raw{bytes.NewReader(r.data)}, nil },
 	}
 }
+
+type raw struct{ *bytes.Reader }
+
+func (raw) Close() error { return nil }
 
 type records struct {
 	data    []byte

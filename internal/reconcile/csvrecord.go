@@ -1,6 +1,9 @@
 package reconcile
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // splitter takes records of a chunk's CSV apart. The chunk is our own writing: comma, LF, quotes
 // doubled. It keeps its buffers, so the fields are valid until the next record.
@@ -10,7 +13,10 @@ type splitter struct {
 }
 
 // split returns the fields of one record, unquoted.
-func (s *splitter) split(record []byte) [][]byte {
+func (s *splitter) split(record []byte) [][]byte { return s.first(record, math.MaxInt) }
+
+// first returns the first n fields of one record, or all where it has fewer, unquoted.
+func (s *splitter) first(record []byte, n int) [][]byte {
 	record = bytes.TrimSuffix(record, []byte{'\n'})
 	s.fields = s.fields[:0]
 	// Unquoted text never grows, so the scratch space is never moved under the fields.
@@ -27,7 +33,7 @@ func (s *splitter) split(record []byte) [][]byte {
 			field, record, more = bytes.Cut(record, []byte{','})
 		}
 		s.fields = append(s.fields, field)
-		if !more {
+		if !more || len(s.fields) == n {
 			return s.fields
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"slices"
 	"strings"
 )
@@ -21,16 +22,23 @@ type Records interface {
 
 // Sent is a chunk's file: the records as they were sent.
 type Sent struct {
-	Header   []string
-	Open     func() (Records, error)
-	RecordAt func(offset int64, n int) ([]byte, error)
+	Header []string
+	Open   func() (Records, error)
+	// Raw opens what holds the records at their offsets.
+	Raw func() (Raw, error)
+}
+
+// Raw reads records by their place.
+type Raw interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // matcher finds the record that a result row is about: by the external id where it tells the records
 // apart, else by the whole content, equal rows being interchangeable. It looks for the very bytes
 // first, and then for what Salesforce might have made of them.
 //
-// Its memory is about 30 bytes and one key per record of the chunk.
+// Its memory is about 40 bytes and one key per record of the chunk. It is to be closed.
 type matcher struct {
 	sent Sent
 	id   []int // the external id's column; none where the job has none
@@ -41,26 +49,26 @@ type matcher struct {
 	keys    []byte
 	keyEnd  []uint32
 	offsets []int64 // len = records + 1
-	exact   []slot  // sorted by hash, then record
-	loose   []slot  // the same over canonical values; built when first needed
+	exact   *table
+	loose   *table // the same over canonical values; built when first needed
 	taken   []bool
 
+	records Raw // opened when first needed
+	record  []byte
 	split   splitter
 	scratch []byte
-}
-
-type slot struct {
-	hash   uint64
-	record int32
 }
 
 // form is how a value is written before it is hashed.
 type form = func(dst, v []byte) []byte
 
 // newMatcher indexes the chunk's file. externalID is the header of the external id, or empty; header is
-// that of the results, whose columns may be fewer and in another order.
-func newMatcher(sent Sent, externalID string, header []string) (*matcher, error) {
-	m := &matcher{sent: sent, seed: maphash.MakeSeed()}
+// that of the results, whose columns may be fewer and in another order. rows is how many records to
+// expect.
+func newMatcher(sent Sent, rows int64, externalID string, header []string) (*matcher, error) {
+	m := &matcher{
+		sent: sent, seed: maphash.MakeSeed(), keyEnd: make([]uint32, 0, rows), offsets: make([]int64, 0, rows+1),
+	}
 	for i, name := range sent.Header {
 		if place(header, name) < 0 {
 			continue
@@ -74,19 +82,23 @@ func newMatcher(sent Sent, externalID string, header []string) (*matcher, error)
 		return nil, fmt.Errorf("the results have none of the columns that were sent: %s", strings.Join(header, ", "))
 	}
 	var end int64
-	err := m.each(func(records Records) {
+	var err error
+	m.exact, err = m.index(appendExact, func(records Records) {
 		m.keys = append(m.keys, records.Key()...)
 		m.keyEnd = append(m.keyEnd, uint32(len(m.keys)))
 		m.offsets = append(m.offsets, records.Offset())
 		end = records.Offset() + int64(len(records.Record()))
 	})
-	if err != nil {
-		return nil, err
-	}
 	m.offsets = append(m.offsets, end)
 	m.taken = make([]bool, len(m.keyEnd))
-	m.exact, err = m.index(appendExact)
 	return m, err
+}
+
+func (m *matcher) close() error {
+	if m.records == nil {
+		return nil
+	}
+	return m.records.Close()
 }
 
 // use takes the header of the results that are read next.
@@ -114,48 +126,46 @@ func (m *matcher) each(fn func(Records)) error {
 }
 
 // index hashes every record by its external id, and by its whole content those that have none or share
-// it with another.
-func (m *matcher) index(f form) ([]slot, error) {
-	slots := make([]slot, 0, m.len())
-	byContent := make([]bool, m.len())
-	again := false
+// it with another. seen is shown each record, once and in order.
+func (m *matcher) index(f form, seen func(Records)) (*table, error) {
+	hashes := make([]uint64, 0, cap(m.keyEnd))
+	var byContent []int
+	last := slices.Max(append(m.id, 0))
 	err := m.each(func(records Records) {
-		i := len(slots)
-		hash, ok := m.hash(m.split.split(records.Record()), m.id, f)
-		byContent[i] = !ok
-		again = again || !ok
-		slots = append(slots, slot{hash, int32(i)})
+		seen(records)
+		hash, ok := uint64(0), false
+		if len(m.id) > 0 {
+			hash, ok = m.hash(m.split.first(records.Record(), last+1), m.id, f)
+		}
+		if !ok {
+			byContent = append(byContent, len(hashes))
+		}
+		hashes = append(hashes, hash)
 	})
 	if err != nil {
 		return nil, err
 	}
-	sortSlots(slots)
-	for i := 1; i < len(slots); i++ {
-		if slots[i].hash == slots[i-1].hash {
-			byContent[slots[i].record], byContent[slots[i-1].record], again = true, true, true
-		}
+	index, shared := newTable(hashes)
+	if byContent = append(byContent, shared...); len(byContent) == 0 {
+		return index, nil
 	}
-	if !again {
-		return slots, nil
+	if hashes, err = m.contents(hashes, byContent, f); err != nil {
+		return nil, err
 	}
-	contents := make([]uint64, m.len())
+	index, _ = newTable(hashes)
+	return index, nil
+}
+
+// contents replaces the hashes of some records by those of their whole content.
+func (m *matcher) contents(hashes []uint64, of []int, f form) ([]uint64, error) {
+	slices.Sort(of)
 	i := 0
-	err = m.each(func(records Records) {
-		if byContent[i] {
-			contents[i], _ = m.hash(m.split.split(records.Record()), m.all, f)
+	return hashes, m.each(func(records Records) {
+		if _, ok := slices.BinarySearch(of, i); ok {
+			hashes[i], _ = m.hash(m.split.split(records.Record()), m.all, f)
 		}
 		i++
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range slots {
-		if byContent[slots[i].record] {
-			slots[i].hash = contents[slots[i].record]
-		}
-	}
-	sortSlots(slots)
-	return slots, nil
 }
 
 // match returns the record that the result row is about and takes it, so that no other row gets it.
@@ -165,7 +175,7 @@ func (m *matcher) match(row []string) (record int, ok bool, err error) {
 		return i, true, nil
 	}
 	if m.loose == nil {
-		if m.loose, err = m.index(appendCanonical); err != nil {
+		if m.loose, err = m.index(appendCanonical, func(Records) {}); err != nil {
 			return 0, false, err
 		}
 	}
@@ -184,16 +194,16 @@ func (m *matcher) result(row []string) [][]byte {
 	return fields
 }
 
-func (m *matcher) find(slots []slot, fields [][]byte, f form, unambiguous bool) (int, bool) {
+func (m *matcher) find(index *table, fields [][]byte, f form, unambiguous bool) (int, bool) {
 	for _, columns := range [][]int{m.id, m.all} {
 		hash, ok := m.hash(fields, columns, f)
-		if !ok || unambiguous && !m.unambiguous(slots, hash) {
+		if !ok || unambiguous && !m.unambiguous(index, hash) {
 			continue
 		}
-		for _, s := range equal(slots, hash) {
-			if !m.taken[s.record] {
-				m.taken[s.record] = true
-				return int(s.record), true
+		for record := range index.records(hash) {
+			if !m.taken[record] {
+				m.taken[record] = true
+				return record, true
 			}
 		}
 	}
@@ -202,17 +212,19 @@ func (m *matcher) find(slots []slot, fields [][]byte, f form, unambiguous bool) 
 
 // unambiguous reports whether the free records of one canonical form are all the same to the byte.
 // 007 and 7 look alike to a number field and are two records to a text field: nothing decides.
-func (m *matcher) unambiguous(slots []slot, hash uint64) bool {
+func (m *matcher) unambiguous(index *table, hash uint64) bool {
 	var first []byte
-	for _, s := range equal(slots, hash) {
-		if m.taken[s.record] {
+	for record := range index.records(hash) {
+		if m.taken[record] {
 			continue
 		}
-		raw, err := m.raw(int(s.record))
+		raw, err := m.raw(record)
 		if err != nil || first != nil && !bytes.Equal(raw, first) {
 			return false
 		}
-		first = raw
+		if first == nil {
+			first = bytes.Clone(raw)
+		}
 	}
 	return first != nil
 }
@@ -243,8 +255,20 @@ func (m *matcher) key(record int) []byte {
 	return m.keys[start:m.keyEnd[record]]
 }
 
+// raw reads a record as it was sent; it is valid until the next call.
 func (m *matcher) raw(record int) ([]byte, error) {
-	return m.sent.RecordAt(m.offsets[record], int(m.offsets[record+1]-m.offsets[record]))
+	if m.records == nil {
+		var err error
+		if m.records, err = m.sent.Raw(); err != nil {
+			return nil, err
+		}
+	}
+	from, to := m.offsets[record], m.offsets[record+1]
+	m.record = slices.Grow(m.record[:0], int(to-from))[:to-from]
+	if _, err := m.records.ReadAt(m.record, from); err != nil {
+		return nil, fmt.Errorf("read record %d of the chunk: %w", record+1, err)
+	}
+	return m.record, nil
 }
 
 // appendExact appends v as it was sent. Line breaks are LF in what we send, and a reader of the
@@ -254,34 +278,4 @@ func appendExact(dst, v []byte) []byte {
 		return append(dst, v...)
 	}
 	return append(dst, bytes.ReplaceAll(v, []byte("\r\n"), []byte("\n"))...)
-}
-
-func sortSlots(slots []slot) {
-	slices.SortFunc(slots, func(a, b slot) int {
-		switch {
-		case a.hash < b.hash:
-			return -1
-		case a.hash > b.hash:
-			return 1
-		}
-		return int(a.record) - int(b.record)
-	})
-}
-
-// equal returns the slots of one hash.
-func equal(slots []slot, hash uint64) []slot {
-	from, _ := slices.BinarySearchFunc(slots, hash, func(s slot, h uint64) int {
-		if s.hash < h {
-			return -1
-		}
-		if s.hash > h {
-			return 1
-		}
-		return 0
-	})
-	to := from
-	for to < len(slots) && slots[to].hash == hash {
-		to++
-	}
-	return slots[from:to]
 }

@@ -93,6 +93,7 @@ func (e *MismatchError) Error() string {
 // ErrUnmatched see there.
 func Settle(ctx context.Context, tx pgx.Tx, chunk Chunk, downloads Downloads, options Options) (Outcome, error) {
 	s := &settler{chunk: chunk, options: options}
+	defer s.close()
 	if chunk.Whole {
 		if err := s.readSuccessful(ctx, downloads); err != nil {
 			return Outcome{}, err
@@ -129,6 +130,12 @@ type settler struct {
 	staged                         bool
 }
 
+func (s *settler) close() {
+	if s.matcher != nil {
+		_ = s.matcher.close() // it was only read
+	}
+}
+
 // index makes the matcher when the first result row comes: most chunks have none.
 func (s *settler) index(header []string) error {
 	if s.chunk.Sent == nil {
@@ -136,7 +143,7 @@ func (s *settler) index(header []string) error {
 	}
 	if s.matcher == nil {
 		var err error
-		if s.matcher, err = newMatcher(*s.chunk.Sent, s.chunk.ExternalID, header); err != nil {
+		if s.matcher, err = newMatcher(*s.chunk.Sent, s.chunk.Rows, s.chunk.ExternalID, header); err != nil {
 			return fmt.Errorf("index the records sent: %w", err)
 		}
 		s.refused = make([]bool, s.matcher.len())

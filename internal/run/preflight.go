@@ -51,7 +51,7 @@ func (e *Engine) Check(ctx context.Context, steps []*pipeline.Step) (*preflight.
 }
 
 func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := pgx.Connect(ctx, e.cfg.Source)
+	conn, err := extract.Connect(ctx, e.cfg.Source)
 	if err != nil {
 		return nil, fmt.Errorf("source database: %w", err)
 	}

@@ -142,7 +142,8 @@ func sentOf(c *state.Chunk, file *spool.File) (*reconcile.Sent, error) {
 		return nil, fmt.Errorf("chunk %d: header: %w", c.Seq, err)
 	}
 	open := func() (reconcile.Records, error) { return file.Records() }
-	return &reconcile.Sent{Header: header, Open: open, RecordAt: file.RecordAt}, nil
+	raw := func() (reconcile.Raw, error) { return file.CSV() }
+	return &reconcile.Sent{Header: header, Open: open, Raw: raw}, nil
 }
 
 func (s *stepRun) downloads(jobID string) reconcile.Downloads {

@@ -135,6 +135,11 @@ func (c chunk) checkRecords(t *rapid.T, f *spool.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	csv, err := f.CSV()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer csv.Close()
 	n := 0
 	for ; records.Next(); n++ {
 		if n == len(c.records) {
@@ -143,8 +148,8 @@ func (c chunk) checkRecords(t *rapid.T, f *spool.File) {
 		if !bytes.Equal(records.Key(), c.keys[n]) || !bytes.Equal(records.Record(), c.records[n]) {
 			t.Errorf("record %d is %q: %q, want %q: %q", n, records.Key(), records.Record(), c.keys[n], c.records[n])
 		}
-		again, err := f.RecordAt(records.Offset(), len(records.Record()))
-		if err != nil || !bytes.Equal(again, c.records[n]) {
+		again := make([]byte, len(records.Record()))
+		if _, err := csv.ReadAt(again, records.Offset()); err != nil || !bytes.Equal(again, c.records[n]) {
 			t.Errorf("record at %d is %q, %v, want %q", records.Offset(), again, err, c.records[n])
 		}
 	}

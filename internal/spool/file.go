@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"fmt"
 	"io"
 	"os"
 )
@@ -44,14 +43,14 @@ func (s *Spool) Open(name string) (*File, error) {
 // Size is the length of the CSV in bytes, header included.
 func (f *File) Size() int64 { return f.foot.csvBytes }
 
-// CSV opens what is to be uploaded. It may be called any number of times; the
-// caller closes each.
-func (f *File) CSV() (io.ReadCloser, error) {
-	file, err := os.Open(f.path + csvExt)
+// CSV opens what is to be uploaded, and what holds the records at the offsets that
+// Records tells. It may be called any number of times; the caller closes each.
+func (f *File) CSV() (*os.File, error) {
+	csv, err := os.Open(f.path + csvExt)
 	if err != nil {
 		return nil, readError(f.name, err)
 	}
-	return file, nil
+	return csv, nil
 }
 
 // Verify reads the whole CSV and returns ErrDamaged unless it has this length
@@ -78,23 +77,14 @@ func (f *File) Verify(bytes int64, crc uint32) error {
 
 // Header returns the first line of the CSV, its line end included.
 func (f *File) Header() ([]byte, error) {
-	return f.RecordAt(0, int(f.foot.headerBytes))
-}
-
-// RecordAt returns the n bytes at an offset of the CSV: a record whose place
-// Records told.
-func (f *File) RecordAt(offset int64, n int) ([]byte, error) {
-	if offset < 0 || n < 0 || offset+int64(n) > f.foot.csvBytes {
-		return nil, fmt.Errorf("spool %q: %d bytes at offset %d are outside its CSV of %d", f.name, n, offset, f.foot.csvBytes)
-	}
-	csv, err := os.Open(f.path + csvExt)
+	csv, err := f.CSV()
 	if err != nil {
-		return nil, readError(f.name, err)
+		return nil, err
 	}
 	defer func() { _ = csv.Close() }()
-	record := make([]byte, n)
-	if _, err := csv.ReadAt(record, offset); err != nil {
+	header := make([]byte, f.foot.headerBytes)
+	if _, err := io.ReadFull(csv, header); err != nil {
 		return nil, readError(f.name, err)
 	}
-	return record, nil
+	return header, nil
 }

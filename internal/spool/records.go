@@ -1,13 +1,11 @@
 package spool
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
 	"os"
-	"slices"
 )
 
 // Records reads a chunk's records with the keys of their source rows, in the
@@ -16,14 +14,13 @@ import (
 //	for records.Next() { ... }
 //	err := records.Err()
 type Records struct {
-	file *File
-	csv  *os.File
-	keys *os.File
+	file      *File
+	csv, keys *os.File
 
-	csvBuf, keysBuf *bufio.Reader
-	crc             uint32 // of the entries so far
-	left            int64  // entries still to come
-	entries         int64  // bytes of entries still to come
+	csvIn, keysIn pieces
+	crc           uint32 // of the entries so far
+	left          int64  // entries still to come
+	entries       int64  // bytes of entries still to come
 
 	offset      int64 // of the next record
 	key, record []byte
@@ -42,8 +39,8 @@ func (f *File) Records() (*Records, error) {
 	}
 	r := &Records{
 		file: f, csv: csv, keys: keys,
-		csvBuf:  bufio.NewReaderSize(csv, bufferSize),
-		keysBuf: bufio.NewReaderSize(keys, bufferSize/4),
+		csvIn:   newPieces(csv, bufferSize),
+		keysIn:  newPieces(keys, bufferSize/4),
 		left:    f.foot.rows,
 		entries: f.entries,
 		offset:  f.foot.headerBytes,
@@ -57,7 +54,7 @@ func (f *File) Records() (*Records, error) {
 // Next goes to the next record. It is false after the last one and on an error.
 func (r *Records) Next() bool {
 	r.offset += int64(len(r.record))
-	r.key, r.record = r.key[:0], r.record[:0]
+	r.key, r.record = nil, nil
 	if r.err != nil {
 		return false
 	}
@@ -77,7 +74,7 @@ func (r *Records) Key() []byte { return r.key }
 // valid until Next.
 func (r *Records) Record() []byte { return r.record }
 
-// Offset is where the record begins in the CSV, for RecordAt.
+// Offset is where the record begins in the CSV.
 func (r *Records) Offset() int64 { return r.offset }
 
 // Err is what made Next return false; nil at the end of the chunk. It is
@@ -91,53 +88,27 @@ func (r *Records) Close() error {
 
 // read reads one entry of the keys file and the record it tells of.
 func (r *Records) read() error {
-	recordLen, err := r.uvarint()
-	if err != nil {
-		return err
+	head, err := r.keysIn.peek(2 * binary.MaxVarintLen64)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return readError(r.file.name, err)
 	}
-	keyLen, err := r.uvarint()
-	if err != nil {
-		return err
-	}
+	recordLen, n := binary.Uvarint(head)
+	keyLen, m := binary.Uvarint(head[max(n, 0):])
 	// Lengths are checked against what is there before any memory is taken.
-	if keyLen > uint64(r.entries) || recordLen > uint64(r.file.foot.csvBytes-r.offset) {
+	if n <= 0 || m <= 0 || keyLen > uint64(r.entries) || recordLen > uint64(r.file.foot.csvBytes-r.offset) {
 		return damaged(r.file.name, "the entry of the record at offset %d is no entry", r.offset)
 	}
-	if r.key, err = r.fill(r.keysBuf, r.key, int(keyLen)); err != nil {
-		return err
+	entry, err := r.keysIn.next(n + m + int(keyLen))
+	if err != nil {
+		return readError(r.file.name, err)
 	}
-	r.entries -= int64(keyLen)
-	r.crc = crc32.Update(r.crc, castagnoli, r.key)
-	r.record, err = r.fill(r.csvBuf, r.record, int(recordLen))
-	return err
-}
-
-// fill reads n bytes into buf, which grows only when it has to.
-func (r *Records) fill(from io.Reader, buf []byte, n int) ([]byte, error) {
-	buf = slices.Grow(buf[:0], n)[:n]
-	if _, err := io.ReadFull(from, buf); err != nil {
-		return buf[:0], readError(r.file.name, err)
+	r.key = entry[n+m:]
+	r.entries -= int64(len(entry))
+	r.crc = crc32.Update(r.crc, castagnoli, entry)
+	if r.record, err = r.csvIn.next(int(recordLen)); err != nil {
+		return readError(r.file.name, err)
 	}
-	return buf, nil
-}
-
-// uvarint reads a length from the keys file.
-func (r *Records) uvarint() (uint64, error) {
-	var b [binary.MaxVarintLen64]byte
-	for n := range b {
-		c, err := r.keysBuf.ReadByte()
-		if err != nil {
-			return 0, readError(r.file.name, err)
-		}
-		b[n] = c
-		if c < 0x80 {
-			r.crc = crc32.Update(r.crc, castagnoli, b[:n+1])
-			r.entries -= int64(n + 1)
-			length, _ := binary.Uvarint(b[:n+1])
-			return length, nil
-		}
-	}
-	return 0, damaged(r.file.name, "the entry of the record at offset %d is no entry", r.offset)
+	return nil
 }
 
 // checkEnd says whether the records made up the whole chunk.
