@@ -50,7 +50,8 @@ type matcher struct {
 	keyEnd  []uint32
 	offsets []int64 // len = records + 1
 	exact   *table
-	loose   *table // the same over canonical values; built when first needed
+	loose   *table          // the same over canonical values; built when first needed
+	same    map[uint64]bool // hashes of loose whose records are all the same to the byte
 	taken   []bool
 
 	records Raw // opened when first needed
@@ -67,7 +68,7 @@ type form = func(dst, v []byte) []byte
 // expect.
 func newMatcher(sent Sent, rows int64, externalID string, header []string) (*matcher, error) {
 	m := &matcher{
-		sent: sent, seed: maphash.MakeSeed(), keyEnd: make([]uint32, 0, rows), offsets: make([]int64, 0, rows+1),
+		sent: sent, seed: maphash.MakeSeed(), same: map[uint64]bool{}, keyEnd: make([]uint32, 0, rows), offsets: make([]int64, 0, rows+1),
 	}
 	for i, name := range sent.Header {
 		if place(header, name) < 0 {
@@ -200,11 +201,9 @@ func (m *matcher) find(index *table, fields [][]byte, f form, unambiguous bool) 
 		if !ok || unambiguous && !m.unambiguous(index, hash) {
 			continue
 		}
-		for record := range index.records(hash) {
-			if !m.taken[record] {
-				m.taken[record] = true
-				return record, true
-			}
+		for record := range index.free(hash, m.taken) {
+			m.taken[record] = true
+			return record, true
 		}
 	}
 	return 0, false
@@ -213,11 +212,11 @@ func (m *matcher) find(index *table, fields [][]byte, f form, unambiguous bool) 
 // unambiguous reports whether the free records of one canonical form are all the same to the byte.
 // 007 and 7 look alike to a number field and are two records to a text field: nothing decides.
 func (m *matcher) unambiguous(index *table, hash uint64) bool {
+	if m.same[hash] {
+		return true // records only leave, so that it stays so
+	}
 	var first []byte
-	for record := range index.records(hash) {
-		if m.taken[record] {
-			continue
-		}
+	for record := range index.free(hash, m.taken) {
 		raw, err := m.raw(record)
 		if err != nil || first != nil && !bytes.Equal(raw, first) {
 			return false
@@ -225,6 +224,9 @@ func (m *matcher) unambiguous(index *table, hash uint64) bool {
 		if first == nil {
 			first = bytes.Clone(raw)
 		}
+	}
+	if first != nil {
+		m.same[hash] = true
 	}
 	return first != nil
 }

@@ -36,13 +36,20 @@ func newTable(hashes []uint64) (t *table, shared []int) {
 
 func (t *table) bucket(hash uint64) *int32 { return &t.first[hash&uint64(len(t.first)-1)] }
 
-// records yields the records of a hash.
-func (t *table) records(hash uint64) iter.Seq[int] {
+// free yields the records of a hash that are not taken, and drops the taken ones that it passes, so
+// that many equal records are not passed again for each.
+func (t *table) free(hash uint64, taken []bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for record := *t.bucket(hash); record >= 0; record = t.next[record] {
+		for at := t.bucket(hash); *at >= 0; {
+			record := *at
+			if taken[record] {
+				*at = t.next[record]
+				continue
+			}
 			if t.hashes[record] == hash && !yield(int(record)) {
 				return
 			}
+			at = &t.next[record]
 		}
 	}
 }
