@@ -8,7 +8,7 @@ import (
 
 // Defaults of [WaitOptions].
 const (
-	DefaultMinInterval = time.Second
+	DefaultMinInterval = 500 * time.Millisecond
 	DefaultMaxInterval = 30 * time.Second
 )
 
@@ -18,7 +18,7 @@ type WaitOptions struct {
 	Limit time.Duration
 	// Rows is the number of records in the job, by which the end is estimated. 0: unknown.
 	Rows int64
-	// MinInterval and MaxInterval bound the time between polls. Defaults 1 s and 30 s.
+	// MinInterval and MaxInterval bound the time between polls. Defaults 0.5 s and 30 s.
 	MinInterval, MaxInterval time.Duration
 	// OnPoll, when set, is told of the job after each poll that succeeded, from the goroutine that waits.
 	OnPoll func(Job)
@@ -106,7 +106,10 @@ type sample struct {
 
 func newPace(opt WaitOptions, retry RetryConfig, began time.Time) *pace {
 	start := sample{at: began}
-	return &pace{min: opt.MinInterval, max: opt.MaxInterval, rows: opt.Rows, retry: retry, began: began, origin: start, moved: start}
+	return &pace{
+		min: opt.MinInterval, max: opt.MaxInterval, rows: opt.Rows, retry: retry, began: began, origin: start, moved: start,
+		wait: opt.MinInterval, // few jobs end in that time
+	}
 }
 
 // next returns how long to wait after a poll that showed job.
@@ -133,13 +136,14 @@ func (p *pace) clamp(d time.Duration) time.Duration { return min(max(d, p.min), 
 
 func (p *pace) wanted(now time.Time, job Job) time.Duration {
 	// However near the end seems, a poll comes no sooner than after another 4 % of the time: that is how late the end may
-	// be seen, and it bounds the polls of a job whose end keeps moving away.
-	floor := now.Sub(p.began) / 25
+	// be seen, and it bounds the polls of a job whose end keeps moving away. However far it seems, a poll comes no later
+	// than after as long again: a job that had to wait for others speeds up when they are done.
+	floor, ceiling := now.Sub(p.began)/25, now.Sub(p.began)
 	progressed := p.observe(now, job)
 	left, known := p.estimate(now)
 	switch {
 	case known && progressed:
-		return max(floor, left*3/4)
+		return max(floor, min(left*3/4, ceiling))
 	case known:
 		return max(floor, min(left*3/4, p.wait*3/2), p.wait*5/4)
 	}

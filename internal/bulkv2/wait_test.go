@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -71,6 +72,14 @@ func atTheEnd(part float64) int64 { return int64(part) * rows }
 
 func faster(part float64) int64 { return int64(part * part * rows) }
 
+// starved gets one batch done while other jobs have the org, and the others when they are done.
+func starved(part float64) int64 {
+	if part < 0.8 {
+		return int64(math.Ceil(part-0.4)) * 10_000
+	}
+	return inBatches(10_000)(0.1 + (part-0.8)*4.5)
+}
+
 func slower(part float64) int64 { return int64((2*part - part*part) * rows) }
 
 // TestWaitSeesTheEndSoonWithFewPolls is about the price of following a job: calls, and time lost after its end.
@@ -83,15 +92,17 @@ func TestWaitSeesTheEndSoonWithFewPolls(t *testing.T) {
 		polls        int     // at most
 		lag          float64 // at most, as a share of the whole time
 	}{
+		{"20 seconds, batches of 10,000", 0, 20 * time.Second, inBatches(10_000), 12, 0.05},
 		{"1 minute, steady", 0, time.Minute, steady, 12, 0.05},
-		{"3 minutes, steady", 0, 3 * time.Minute, steady, 12, 0.05},
+		{"3 minutes, steady", 0, 3 * time.Minute, steady, 14, 0.05},
 		{"10 minutes, steady", 0, 10 * time.Minute, steady, 28, 0.05},
 		{"1 hour, steady", 0, time.Hour, steady, 130, 0.02},
 		{"3 minutes, batches of 10,000", 0, 3 * time.Minute, inBatches(10_000), 14, 0.05},
-		{"3 minutes, batches of 50,000", 0, 3 * time.Minute, inBatches(50_000), 16, 0.10},
+		{"3 minutes, batches of 50,000", 0, 3 * time.Minute, inBatches(50_000), 16, 0.15},
 		{"3 minutes, gets faster", 0, 3 * time.Minute, faster, 13, 0.05},
-		{"3 minutes, gets slower", 0, 3 * time.Minute, slower, 16, 0.05},
-		{"40 seconds in the queue", 40 * time.Second, 3 * time.Minute, steady, 16, 0.05},
+		{"40 seconds, has to wait for others", 0, 40 * time.Second, starved, 14, 0.25},
+		{"3 minutes, gets slower", 0, 3 * time.Minute, slower, 20, 0.05},
+		{"40 seconds in the queue", 40 * time.Second, 3 * time.Minute, steady, 17, 0.05},
 		{"5 minutes in the queue", 5 * time.Minute, 3 * time.Minute, steady, 28, 0.05},
 		{"counts only at the end", 0, 3 * time.Minute, atTheEnd, 16, 0.17},
 	} {

@@ -31,6 +31,9 @@ func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
 		}
 	}
 	for uploads := 0; ; {
+		if err := s.takeTurn(ctx, c); err != nil {
+			return err
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -66,6 +69,21 @@ func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
 		}
 		s.log.Debug("chunk moved on", zap.Int("chunk", c.Seq), zap.String("from", string(before)), zap.String("to", string(c.State)), zap.String("job_id", c.JobID))
 	}
+}
+
+// takeTurn waits, with a job that is ready to be closed, until the org is to process another one.
+func (s *stepRun) takeTurn(ctx context.Context, c *state.Chunk) error {
+	switch {
+	case c.State == state.ChunkUploaded:
+		return s.turns.wait(ctx, c)
+	case inOrg(c.State):
+		s.turns.take(c)
+	case c.State == state.ChunkReconciled, c.State == state.ChunkFinished && s.mayStop(c):
+		// It is passed on when the chunk is done with: the step may have to stop.
+	default:
+		s.turns.leave(c)
+	}
+	return nil
 }
 
 // unsent reports whether nothing of a chunk has been given to Salesforce to process.

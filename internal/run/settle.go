@@ -173,6 +173,11 @@ func (s *stepRun) reportSettled(c *state.Chunk, o reconcile.Outcome) {
 	}
 }
 
+// mayStop reports whether what has become of a chunk's job could make the step stop.
+func (s *stepRun) mayStop(c *state.Chunk) bool {
+	return c.JobState != string(bulkv2.JobComplete) || s.plan.Step.StopWhen != nil && *c.JobFailed > 0
+}
+
 // checkStops looks, after a chunk has been settled, whether the step should go on.
 func (s *stepRun) checkStops(c *state.Chunk) error {
 	job := s.bookOf(c).Job

@@ -138,7 +138,8 @@ func TestNothingIsSentWhileTheStateIsReadOnly(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		until(t, func() bool { return b.server.State().Jobs["InProgress"] == 1 })
+		// One job is stuck, and the next one waits with its content.
+		until(t, func() bool { jobs := b.server.State().Jobs; return jobs["InProgress"] == 1 && jobs["Open"] == 1 })
 		readOnly("on")
 		b.server.Release()
 	}()
@@ -148,7 +149,7 @@ func TestNothingIsSentWhileTheStateIsReadOnly(t *testing.T) {
 	for _, n := range b.server.State().Jobs {
 		jobs += n
 	}
-	if err == nil || !strings.Contains(err.Error(), "waited") || jobs != 1 {
+	if err == nil || !strings.Contains(err.Error(), "waited") || jobs != 2 || b.server.State().Jobs["Open"] != 1 {
 		t.Fatalf("got %v, %d jobs", err, jobs)
 	}
 	readOnly("off")

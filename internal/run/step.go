@@ -27,6 +27,7 @@ type stepRun struct {
 	log      *zap.Logger
 
 	queue  *queue
+	turns  *turns
 	halts  halts
 	canary *canary // nil: none, or its outcome was known before
 
@@ -72,7 +73,7 @@ func reason(err error) string {
 }
 
 func (s *stepRun) flow(ctx context.Context) error {
-	s.queue = newQueue(s.plan.Step.Chunk.Parallel)
+	s.queue, s.turns = newQueue(s.plan.Step.Chunk.Parallel), newTurns(s.plan.Step.Chunk.Parallel)
 	if s.options.Retry != nil && s.step.ExtractedAt == nil {
 		// A record that fails again is open again, and must not be claimed a second time: all are claimed
 		// before the first is sent.
@@ -133,6 +134,9 @@ func (s *stepRun) recover(ctx context.Context) error {
 		}
 		if !unsent(c.State) {
 			s.progress.uploaded.Add(c.RowsSent)
+		}
+		if inOrg(c.State) {
+			s.turns.take(c)
 		}
 		s.progress.chunks.Add(1)
 		s.queue.put(c)
@@ -202,10 +206,12 @@ func (s *stepRun) discard(ctx context.Context) error {
 	return nil
 }
 
-// work hands the chunks to at most `parallel` workers.
+// work hands the chunks to workers: one for each job that the org processes, and some that get the next
+// ones ready and settle the last.
 func (s *stepRun) work(ctx context.Context) error {
 	workers, inner := errgroup.WithContext(ctx)
-	workers.SetLimit(s.plan.Step.Chunk.Parallel)
+	parallel := s.plan.Step.Chunk.Parallel
+	workers.SetLimit(parallel + min(parallel, maxAhead))
 	var err error
 	for {
 		var c *state.Chunk
@@ -223,6 +229,7 @@ func (s *stepRun) work(ctx context.Context) error {
 // deal drives one chunk as far as it goes. What keeps it from going on is recorded and does not end
 // the others.
 func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
+	defer s.turns.leave(c)
 	err := s.chunk(ctx, c)
 	s.judgeCanary(ctx, c, err)
 	if err == nil {

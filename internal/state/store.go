@@ -33,8 +33,8 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	}
 	// A worker holds one connection while it settles its chunk; chunks in flight are bounded by the
 	// steps' `parallel`, and waiting for a connection is harmless.
-	if config.MaxConns < 8 {
-		config.MaxConns = 8
+	if config.MaxConns < 12 {
+		config.MaxConns = 12
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
