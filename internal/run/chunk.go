@@ -98,9 +98,11 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 	}
 	for try := 1; ; try++ {
 		// Nothing is asked of the org while what becomes of it could not be recorded.
+		c.Trail.Turn(state.StageState, s.lease.Now())
 		if err := s.lease.Hold(ctx); err != nil {
 			return err
 		}
+		c.Trail.Turn(state.StageCreate, s.lease.Now())
 		job, err := s.createJob(ctx)
 		if err == nil {
 			record, cancel := shield(ctx)

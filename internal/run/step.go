@@ -135,6 +135,7 @@ func (s *stepRun) recover(ctx context.Context) error {
 			s.progress.uploaded.Add(c.RowsSent)
 		}
 		s.progress.chunks.Add(1)
+		c.Trail.Turn(state.StageQueue, s.lease.Now())
 		s.queue.put(c)
 	}
 	if len(chunks) > 0 {
@@ -223,6 +224,7 @@ func (s *stepRun) work(ctx context.Context) error {
 // deal drives one chunk as far as it goes. What keeps it from going on is recorded and does not end
 // the others.
 func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
+	c.Trail.Turn(c.NextStage(), s.lease.Now())
 	err := s.chunk(ctx, c)
 	s.judgeCanary(ctx, c, err)
 	if err == nil {
