@@ -24,7 +24,7 @@ type Stage struct {
 
 // Request is a request to the org that has just ended.
 type Request struct {
-	Op             string // what it was for
+	Op             string // what it was for, such as "upload"
 	JobID          string // empty: of none
 	Attempt        int
 	Status         int // of the answer; 0: none came
@@ -78,8 +78,12 @@ func (p *Profile) Request(r Request) {
 	p.trace.mu.Lock()
 	defer p.trace.mu.Unlock()
 	p.trace.requests++
+	line := r.JobID // whose requests follow each other
+	if line == "" {
+		line = fmt.Sprint(p.trace.requests)
+	}
 	begin := event{
-		Name: r.Op, Cat: "request", Phase: "b", At: end.Add(-r.Took).UnixMicro(), Group: requestsGroup, ID: fmt.Sprint(p.trace.requests),
+		Name: r.Op, Cat: "request", Phase: "b", At: end.Add(-r.Took).UnixMicro(), Group: requestsGroup, ID: line,
 		Args: map[string]any{"job_id": r.JobID, "attempt": r.Attempt, "status": r.Status, "bytes_sent": r.Sent, "bytes_received": r.Received},
 	}
 	finish := begin
