@@ -18,7 +18,7 @@ const profilePatience = 30 * time.Second
 
 // addProfile adds the flag that every command has that loads something.
 func addProfile(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "profile", "", "write Go profiles and a trace of stages and requests into this `folder`; see docs/timeline.md")
+	cmd.Flags().Var(pathFlag{to}, "profile", "write Go profiles and a trace of stages and requests into this `folder`; see docs/timeline.md")
 	complete(cmd.MarkFlagDirname("profile"))
 }
 

@@ -49,6 +49,7 @@ func TestProfileOfRuns(t *testing.T) {
 	// What cannot be written is refused, and nothing is sent.
 	file := b.write("in-the-way", "")
 	b.etl("run", "customers", "--profile", file).exits(t, exitUsage).says(t, "--profile: ", "not a directory", "nothing was sent")
+	b.etl("run", "customers", "--profile", "").exits(t, exitUsage).says(t, "--profile", "want a name, got nothing")
 	if n := b.count("SELECT count() FROM Account"); n != 0 {
 		t.Errorf("%d accounts were sent", n)
 	}

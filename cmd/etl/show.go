@@ -46,7 +46,7 @@ did not load, grouped by error code and field.
 	flags := cmd.Flags()
 	flags.StringVar(&opts.step, "step", "", "only the chunks of this `step`")
 	flags.BoolVar(&opts.timeline, "timeline", false, "draw the chunks' stages over time, and say what the run waited for")
-	flags.StringVar(&opts.svg, "svg", "", "write the timeline as a picture into this `file`")
+	flags.Var(pathFlag{&opts.svg}, "svg", "write the timeline as a picture into this `file`")
 	flags.BoolVar(&opts.force, "force", false, "overwrite the file of --svg")
 	addJSON(cmd, &opts.withJSON)
 	return cmd

@@ -60,6 +60,7 @@ func TestTimelineAsPicture(t *testing.T) {
 	b.etl("show", "1", "--svg", path).exits(t, exitUsage).says(t, "exists already; --force overwrites it")
 	b.etl("show", "1", "--svg", path, "--force", "--json").exits(t, exitDone).says(t, `"verdict"`)
 	b.etl("show", "1", "--svg", filepath.Join(b.dir, "none", "run.svg")).exits(t, exitUsage).says(t, "--svg: ", "no such file or directory")
+	b.etl("show", "1", "--svg", "").exits(t, exitUsage).says(t, "--svg", "want a name, got nothing")
 	b.etl("show", "1", "--force").exits(t, exitUsage).says(t, "--force is for the file of --svg")
 	b.etl("show", "1", "--step", "acounts", "--timeline").exits(t, exitUsage).says(t, `run 1 has no step "acounts"`, `It has "accounts".`)
 }

@@ -58,7 +58,7 @@ func Gantt(w io.Writer, paint Paint, t *timeline.Timeline) {
 	for _, b := range t.Breaks {
 		fmt.Fprintf(&g.out, "^ at %s: nobody drove the run for %s\n", Duration(b.At), Duration(b.Took))
 	}
-	g.legend(t)
+	g.legend(t, width)
 	_, _ = io.WriteString(w, g.out.String())
 }
 
@@ -155,8 +155,8 @@ func letterOf(w timeline.Wait) string {
 	return " "
 }
 
-// legend explains the letters that occur.
-func (g *gantt) legend(t *timeline.Timeline) {
+// legend explains the letters that occur, in lines of at most width characters.
+func (g *gantt) legend(t *timeline.Timeline, width int) {
 	there := map[state.Stage]bool{}
 	for _, bar := range t.Bars {
 		for _, span := range bar.Spans {
@@ -168,7 +168,8 @@ func (g *gantt) legend(t *timeline.Timeline) {
 		if !there[s.Stage] {
 			continue
 		}
-		fmt.Fprintf(&g.out, "%s %-8s %-25s %s\n", g.paint.cell(s.For, string(s.Letter)), s.Stage, s.For, s.Says)
+		text := fmt.Sprintf("%-8s %-25s %s", s.Stage, s.For, s.Says)
+		fmt.Fprintf(&g.out, "%s %s\n", g.paint.cell(s.For, string(s.Letter)), Shorten(text, max(width-2, ganttLeast)))
 	}
 }
 
