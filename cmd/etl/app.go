@@ -19,6 +19,7 @@ import (
 	"bulkhead/cmd/etl/internal/console"
 	"bulkhead/internal/nearest"
 	"bulkhead/internal/pipeline"
+	"bulkhead/internal/profile"
 	"bulkhead/internal/project"
 	"bulkhead/internal/state"
 )
@@ -44,6 +45,8 @@ type app struct {
 
 	lines *console.Log // stderr, beside the progress bars
 	log   *zap.Logger
+
+	profile *profile.Profile // nil: none is written
 
 	helpErr error // why the help that was asked for is not there
 }

@@ -17,6 +17,7 @@ import (
 type failedRetryOptions struct {
 	recordFilter
 	from     string
+	profile  string
 	withJSON bool
 }
 
@@ -47,6 +48,7 @@ of several pipelines fit, --pipeline says which.
 	}
 	opts.add(a, cmd)
 	cmd.Flags().StringVar(&opts.from, "from", "source", "source: read the rows again; payload: send what is stored")
+	addProfile(cmd, &opts.profile)
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("from", fixed("source", "payload")))
 	return cmd
@@ -85,13 +87,13 @@ func runFailedRetry(ctx context.Context, a *app, opts failedRetryOptions) error 
 		return err
 	}
 	defer s.close()
-	return a.drive(ctx, s, opts.withJSON, func(ctx context.Context) (*run.Summary, error) {
+	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
 		summary, err := s.engine.Retry(ctx, run.RetryOptions{Filter: opts.filter, FromPayload: opts.from == "payload"})
 		if errors.Is(err, run.ErrNothingToRetry) {
 			err = asUsage(err)
 		}
 		return summary, err
-	})
+	}))
 }
 
 // pipelineToRetry is the one pipeline that the open records of the filter are of.

@@ -15,6 +15,7 @@ import (
 
 type resumeOptions struct {
 	run      string // empty: the unfinished one
+	profile  string
 	withJSON bool
 }
 
@@ -45,6 +46,7 @@ and all is well (exit code 0, with --json null).
 			return runResume(cmd.Context(), a, opts)
 		},
 	}
+	addProfile(cmd, &opts.profile)
 	addJSON(cmd, &opts.withJSON)
 	return cmd
 }
@@ -76,9 +78,9 @@ func runResume(ctx context.Context, a *app, opts resumeOptions) error {
 		return err
 	}
 	defer s.close()
-	return a.drive(ctx, s, opts.withJSON, func(ctx context.Context) (*run.Summary, error) {
+	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
 		return s.engine.Resume(ctx, found.ID)
-	})
+	}))
 }
 
 // errNothingUnfinished says that there is nothing to go on with, which is how

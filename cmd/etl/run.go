@@ -9,7 +9,7 @@ import (
 )
 
 type runOptions struct {
-	pipeline, step          string
+	pipeline, step, profile string
 	limit                   int64
 	full, abandon, withJSON bool
 }
@@ -31,6 +31,7 @@ one starts, unless --abandon gives it up.
 		Example: `  etl run crm-nightly
   etl run pipelines/crm-nightly.yaml --step accounts
   etl run crm-nightly --limit 100          # try it with a few rows of each step
+  etl run crm-nightly --profile profiles   # where do time and memory go?
   etl run crm-nightly --json > summary.json`,
 		Args:              wants("PIPELINE"),
 		ValidArgsFunction: a.pipelineNames,
@@ -44,6 +45,7 @@ one starts, unless --abandon gives it up.
 	flags.Int64Var(&opts.limit, "limit", 0, "load at most this many `rows` of each step (default all)")
 	flags.BoolVar(&opts.full, "full", false, "load every row, changed or not; a run does so anyway as yet, also where the pipeline says \"changes\"")
 	flags.BoolVar(&opts.abandon, "abandon", false, "give up unfinished runs of this pipeline; jobs of theirs that the org has taken go on there, uncounted")
+	addProfile(cmd, &opts.profile)
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("step", a.stepNames))
 	return cmd
@@ -55,7 +57,7 @@ func runRun(ctx context.Context, a *app, opts runOptions) error {
 		return err
 	}
 	defer s.close()
-	return a.drive(ctx, s, opts.withJSON, func(ctx context.Context) (*run.Summary, error) {
+	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
 		return s.engine.Run(ctx, run.Options{Step: opts.step, Limit: opts.limit, Abandon: opts.abandon})
-	})
+	}))
 }

@@ -11,6 +11,7 @@ import (
 
 	"bulkhead/internal/bulkv2"
 	"bulkhead/internal/pipeline"
+	"bulkhead/internal/profile"
 	"bulkhead/internal/project"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/run"
@@ -144,8 +145,13 @@ func (a *app) openOrg(ctx context.Context, p *project.Project, name string) (*sa
 	return org, bulk, err
 }
 
-// observe logs the requests to the Bulk API.
+// observe logs the requests to the Bulk API, and passes them to the profile, if there is one.
 func (a *app) observe(e bulkv2.Event) {
+	if a.profile != nil {
+		a.profile.Request(profile.Request{
+			Op: e.Op, JobID: e.JobID, Attempt: e.Attempt, Status: e.StatusCode, Took: e.Took, Sent: e.Sent, Received: e.Received,
+		})
+	}
 	fields := []zap.Field{
 		zap.String("op", e.Op), zap.String("job_id", e.JobID), zap.Int("attempt", e.Attempt), zap.Int("status", e.StatusCode),
 		zap.Duration("took", e.Took), zap.Int64("sent", e.Sent), zap.Int64("received", e.Received),

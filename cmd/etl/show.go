@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,8 +15,8 @@ import (
 )
 
 type showOptions struct {
-	run, step string
-	withJSON  bool
+	run, step, svg            string
+	timeline, force, withJSON bool
 }
 
 func newShowCmd(a *app) *cobra.Command {
@@ -24,18 +25,29 @@ func newShowCmd(a *app) *cobra.Command {
 		Use:   "show RUN",
 		Short: "Show a run with its steps, chunks and errors",
 		Long: `Show a run: its steps, each chunk with its job in the org, and the records that
-did not load, grouped by error code and field.`,
+did not load, grouped by error code and field.
+
+` + timelineHelp,
 		Example: `  etl show 42
   etl show 42 --step contacts
+  etl show 42 --timeline                  # what each chunk waited for, and when
+  etl show 42 --svg run42.svg             # the same as a picture
   etl show 42 --json`,
 		Args:              wants("RUN"),
 		ValidArgsFunction: a.runIDs(state.RunFilter{}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.run = args[0]
+			if opts.force && opts.svg == "" {
+				return usagef("--force is for the file of --svg, which is not given")
+			}
 			return runShow(cmd.Context(), a, opts)
 		},
 	}
-	cmd.Flags().StringVar(&opts.step, "step", "", "only the chunks of this `step`")
+	flags := cmd.Flags()
+	flags.StringVar(&opts.step, "step", "", "only the chunks of this `step`")
+	flags.BoolVar(&opts.timeline, "timeline", false, "draw the chunks' stages over time, and say what the run waited for")
+	flags.Var(pathFlag{&opts.svg}, "svg", "write the timeline as a picture into this `file`")
+	flags.BoolVar(&opts.force, "force", false, "overwrite the file of --svg")
 	addJSON(cmd, &opts.withJSON)
 	return cmd
 }
@@ -60,9 +72,15 @@ func runShow(ctx context.Context, a *app, opts showOptions) error {
 	if err != nil {
 		return notFound(err, state.ErrNotFound, "See \"etl runs\".")
 	}
+	if err := hasStep(summary, opts.step); err != nil {
+		return err
+	}
 	chunks, err := store.Chunks(ctx, id, opts.step)
 	if err != nil {
 		return err
+	}
+	if opts.timeline || opts.svg != "" {
+		return runTimeline(ctx, a, store, summary.Run, chunks, opts)
 	}
 	if opts.withJSON {
 		return a.printJSON(shown{summary, list(chunks)})
@@ -78,6 +96,18 @@ func runShow(ctx context.Context, a *app, opts showOptions) error {
 		chunkTable(a.paint(a.stdout), chunks).Render(a.stdout)
 	}
 	return nil
+}
+
+// hasStep refuses the name of a step that the run does not have.
+func hasStep(s *run.Summary, name string) error {
+	var names []string
+	for _, step := range s.Steps {
+		names = append(names, step.Name)
+	}
+	if name == "" || slices.Contains(names, name) {
+		return nil
+	}
+	return &usageError{err: fmt.Errorf("--step: run %d has no step %q", s.ID, name), hint: fmt.Sprintf("It has %s.", quoteAll(names))}
 }
 
 func chunkTable(paint console.Paint, chunks []*state.Chunk) *console.Table {

@@ -75,7 +75,9 @@ func (s *stepRun) chunk(ctx context.Context, c *state.Chunk) error {
 func (s *stepRun) takeTurn(ctx context.Context, c *state.Chunk) error {
 	switch {
 	case c.State == state.ChunkUploaded:
-		return s.turns.wait(ctx, c)
+		err := s.turns.wait(ctx, c)
+		c.Trail.Turn(state.StageClose, s.lease.Now())
+		return err
 	case inOrg(c.State):
 		s.turns.take(c)
 	case c.State == state.ChunkReconciled, c.State == state.ChunkFinished && s.mayStop(c):
@@ -116,9 +118,11 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 	}
 	for try := 1; ; try++ {
 		// Nothing is asked of the org while what becomes of it could not be recorded.
+		c.Trail.Turn(state.StageState, s.lease.Now())
 		if err := s.lease.Hold(ctx); err != nil {
 			return err
 		}
+		c.Trail.Turn(state.StageCreate, s.lease.Now())
 		job, err := s.createJob(ctx)
 		if err == nil {
 			record, cancel := shield(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
@@ -57,6 +58,7 @@ func (s *stepRun) extract(ctx context.Context) error {
 
 // stream runs one extraction into files, on a connection of its own.
 func (s *stepRun) stream(ctx context.Context, spec extract.Spec, files *files) error {
+	files.turned = s.lease.Now()
 	conn, err := s.engine.connect(ctx)
 	if err != nil {
 		return err
@@ -89,6 +91,8 @@ type files struct {
 	seq    int
 	name   string
 	writer *spool.Writer
+	turned time.Time   // when the chunk before was out of the way
+	trail  state.Trail // of the chunk in progress
 }
 
 func (f *files) begin(ctx context.Context, _ int) (extract.Writer, error) {
@@ -97,16 +101,24 @@ func (f *files) begin(ctx context.Context, _ int) (extract.Writer, error) {
 		return nil, err
 	}
 	f.name = spool.Name(f.step.lease.RunID(), f.step.step.Name, f.seq)
+	f.trail = state.Trail{{Stage: state.StageRead, At: f.turned}}
 	if f.now {
 		f.writer, err = f.step.cfg.Spool.CreateNow(f.name, f.header)
 	} else {
-		// A full spool empties only when chunks are sent, so they must not be held back any longer.
-		f.writer, err = f.step.cfg.Spool.Create(ctx, f.name, f.header, f.step.queue.release)
+		f.writer, err = f.step.cfg.Spool.Create(ctx, f.name, f.header, f.waits)
+		f.trail.Turn(state.StageRead, f.step.lease.Now())
 	}
 	if err != nil {
 		return nil, err
 	}
 	return chunkWriter{f.writer, f.step}, nil
+}
+
+// waits hears that the spool is full. It empties only when chunks are sent, so they must not be held back
+// any longer.
+func (f *files) waits() {
+	f.trail.Turn(state.StageRoom, f.step.lease.Now())
+	f.step.queue.release()
 }
 
 func (f *files) end(ctx context.Context, c extract.Chunk) error {
@@ -120,6 +132,7 @@ func (f *files) end(ctx context.Context, c extract.Chunk) error {
 	}
 	sp := state.Spooled{
 		File: f.name, Low: c.Low, High: c.High, RowsSent: info.Rows, Rejected: info.Rejected, Bytes: info.Bytes, CRC32C: info.CRC32C,
+		Trail: f.trail,
 	}
 	record, cancel := shield(ctx)
 	defer cancel()
@@ -127,6 +140,7 @@ func (f *files) end(ctx context.Context, c extract.Chunk) error {
 		return errors.Join(err, f.step.removeFile(f.name))
 	}
 	f.cut++
+	f.turned = f.step.lease.Now()
 	return nil
 }
 

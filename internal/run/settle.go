@@ -47,6 +47,7 @@ func (s *stepRun) settle(ctx context.Context, c *state.Chunk) error {
 		case !bulkv2.Retryable(err) || last:
 			return err
 		}
+		c.Trail.Turn(state.StageResults, s.lease.Now()) // it is the org that is waited for
 		if err := pause(ctx, s.cfg.CountersSettle); err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ func (s *stepRun) settleOnce(ctx context.Context, c *state.Chunk, whole bool) (r
 	err = s.lease.Settle(ctx, c, func(tx pgx.Tx) (state.Counts, int64, error) {
 		var err error
 		child = nil // of an attempt before, which was rolled back
-		outcome, err = reconcile.Settle(ctx, tx, chunk, s.downloads(c.JobID), options)
+		outcome, err = reconcile.Settle(ctx, tx, chunk, s.downloads(c), options)
 		ends := state.Counts{Loaded: outcome.Loaded, Failed: outcome.Failed, Unprocessed: outcome.Unprocessed}
 		return ends, outcome.Requeued, err
 	})
@@ -146,13 +147,31 @@ func sentOf(c *state.Chunk, file *spool.File) (*reconcile.Sent, error) {
 	return &reconcile.Sent{Header: header, Open: open, Raw: raw}, nil
 }
 
-func (s *stepRun) downloads(jobID string) reconcile.Downloads {
+func (s *stepRun) downloads(c *state.Chunk) reconcile.Downloads {
 	open := func(get func(context.Context, string) (*bulkv2.Results, error)) func(context.Context) (reconcile.Results, error) {
-		return func(ctx context.Context) (reconcile.Results, error) { return get(ctx, jobID) }
+		return func(ctx context.Context) (reconcile.Results, error) {
+			c.Trail.Turn(state.StageResults, s.lease.Now())
+			results, err := get(ctx, c.JobID)
+			if err != nil {
+				return nil, err
+			}
+			return download{results, func() { c.Trail.Turn(state.StageState, s.lease.Now()) }}, nil
+		}
 	}
 	return reconcile.Downloads{
 		Failed: open(s.cfg.Bulk.FailedResults), Unprocessed: open(s.cfg.Bulk.UnprocessedRecords), Successful: open(s.cfg.Bulk.SuccessfulResults),
 	}
+}
+
+// download is results that say when they have been read.
+type download struct {
+	*bulkv2.Results
+	read func()
+}
+
+func (d download) Close() error {
+	d.read()
+	return d.Results.Close()
 }
 
 func parseRecordError(text string) reconcile.RowError {

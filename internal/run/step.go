@@ -139,6 +139,7 @@ func (s *stepRun) recover(ctx context.Context) error {
 			s.turns.take(c)
 		}
 		s.progress.chunks.Add(1)
+		c.Trail.Turn(state.StageQueue, s.lease.Now())
 		s.queue.put(c)
 	}
 	if len(chunks) > 0 {
@@ -230,6 +231,7 @@ func (s *stepRun) work(ctx context.Context) error {
 // the others.
 func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
 	defer s.turns.leave(c)
+	c.Trail.Turn(c.NextStage(), s.lease.Now())
 	err := s.chunk(ctx, c)
 	s.judgeCanary(ctx, c, err)
 	if err == nil {

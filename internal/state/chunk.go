@@ -65,6 +65,7 @@ type Chunk struct {
 	Replaced  []string   `json:"replaced_jobs,omitempty"`
 	Counts
 	Requeued  int64     `json:"rows_requeued"`
+	Trail     Trail     `json:"stages"`
 	Error     string    `json:"error,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -77,19 +78,21 @@ const chunkColumns = `c.id, c.run_id, c.step_id, s.name, c.seq, c.kind, c.parent
 	c.key_low, c.key_high, c.file, c.rows_sent, c.bytes, c.crc32c, coalesce(c.job_id, ''), coalesce(c.job_state, ''), coalesce(c.job_error, ''),
 	c.records_processed, c.records_failed, c.replaced_jobs,
 	c.rows_read, c.rows_loaded, c.rows_failed, c.rows_unprocessed, c.rows_rejected, c.rows_held, c.rows_unchanged,
-	c.rows_requeued, coalesce(c.error, ''), c.created_at, c.updated_at`
+	c.rows_requeued, c.stages, c.stages_at, coalesce(c.error, ''), c.created_at, c.updated_at`
 
 const chunkTables = ` FROM etl.chunks c JOIN etl.steps s ON s.id = c.step_id `
 
 func scanChunk(row pgx.CollectableRow) (*Chunk, error) {
 	c := new(Chunk)
 	var crc int64
+	var stages []string
+	var stagesAt []time.Time
 	err := row.Scan(&c.ID, &c.RunID, &c.StepID, &c.Step, &c.Seq, &c.Kind, &c.ParentID, &c.Attempt, &c.NotBefore, &c.State,
 		&c.KeyLow, &c.KeyHigh, &c.File, &c.RowsSent, &c.Bytes, &crc, &c.JobID, &c.JobState, &c.JobError,
 		&c.Processed, &c.JobFailed, &c.Replaced,
 		&c.Read, &c.Loaded, &c.Failed, &c.Unprocessed, &c.Rejected, &c.Held, &c.Unchanged,
-		&c.Requeued, &c.Error, &c.CreatedAt, &c.UpdatedAt)
-	c.CRC32C = uint32(crc)
+		&c.Requeued, &stages, &stagesAt, &c.Error, &c.CreatedAt, &c.UpdatedAt)
+	c.CRC32C, c.Trail = uint32(crc), trailOf(stages, stagesAt)
 	return c, err
 }
 

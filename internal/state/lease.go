@@ -55,6 +55,7 @@ type Lease struct {
 	pipeline string
 	run      int64
 	epoch    int64
+	clock    clock
 
 	mu   sync.Mutex
 	lock *pgx.Conn // holds the pipeline's lock
@@ -95,7 +96,7 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 		if err := settleEarlier(ctx, tx, s, n.Pipeline, n.Abandon); err != nil {
 			return err
 		}
-		lease.run, err = insertRun(ctx, tx, n)
+		lease.run, lease.clock, err = insertRun(ctx, tx, n)
 		return err
 	})
 	if err != nil {
@@ -135,9 +136,16 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 		if !current.Unfinished {
 			return fmt.Errorf("it is %s: %w", current.State, ErrFinished)
 		}
-		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'running', finished_at = NULL, error = NULL, host = $2, pid = $3
-			WHERE id = $1 RETURNING epoch`
-		return tx.QueryRow(ctx, query, runID, host, pid).Scan(&lease.epoch)
+		const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'running', finished_at = NULL, error = NULL, host = $2, pid = $3,
+				paused_at = paused_at || least(coalesce(finished_at, (SELECT max(updated_at) FROM etl.chunks WHERE run_id = $1), started_at), clock_timestamp()),
+				resumed_at = resumed_at || clock_timestamp()
+			WHERE id = $1 RETURNING epoch, clock_timestamp()`
+		var now time.Time
+		if err := tx.QueryRow(ctx, query, runID, host, pid).Scan(&lease.epoch, &now); err != nil {
+			return err
+		}
+		lease.clock = newClock(now)
+		return nil
 	})
 	if err != nil {
 		lease.Release(ctx)
@@ -242,26 +250,28 @@ func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, pipeline string, ab
 	return nil
 }
 
-func insertRun(ctx context.Context, tx pgx.Tx, n NewRun) (int64, error) {
+func insertRun(ctx context.Context, tx pgx.Tx, n NewRun) (int64, clock, error) {
 	options, err := json.Marshal(n.Options)
 	if err != nil {
-		return 0, fmt.Errorf("record the run's options: %w", err)
+		return 0, clock{}, fmt.Errorf("record the run's options: %w", err)
 	}
 	host, pid := whoAmI()
 	const insertRun = `INSERT INTO etl.runs (pipeline, state, trigger, host, pid, org_id, instance_url, file, definition, options)
-		VALUES ($1, 'running', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`
+		VALUES ($1, 'running', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id, clock_timestamp()`
 	var id int64
-	err = tx.QueryRow(ctx, insertRun, n.Pipeline, string(n.Trigger), host, pid, n.OrgID, n.InstanceURL, n.File, string(n.Definition), options).Scan(&id)
+	var now time.Time
+	err = tx.QueryRow(ctx, insertRun, n.Pipeline, string(n.Trigger), host, pid, n.OrgID, n.InstanceURL, n.File, string(n.Definition), options).Scan(&id, &now)
 	if err != nil {
-		return 0, fmt.Errorf("record the run: %w", err)
+		return 0, clock{}, fmt.Errorf("record the run: %w", err)
 	}
+	began := newClock(now)
 	for i, step := range n.Steps {
 		const insertStep = `INSERT INTO etl.steps (run_id, position, name, object, operation) VALUES ($1, $2, $3, $4, $5)`
 		if _, err := tx.Exec(ctx, insertStep, id, i+1, step.Name, step.Object, step.Operation); err != nil {
-			return 0, fmt.Errorf("record step %q: %w", step.Name, err)
+			return 0, clock{}, fmt.Errorf("record step %q: %w", step.Name, err)
 		}
 	}
-	return id, nil
+	return id, began, nil
 }
 
 func whoAmI() (host string, pid int) {

@@ -52,6 +52,8 @@ type Run struct {
 	File        string          `json:"file"`
 	Definition  []byte          `json:"-"`
 	Options     json.RawMessage `json:"options"`
+	// Pauses are when nobody drove the run, between an interruption and its resume.
+	Pauses []Pause `json:"pauses"`
 	// Abandoned is whether somebody gave the run up unfinished.
 	Abandoned bool `json:"abandoned"`
 	// Unfinished is whether the run has sent something and can be resumed: it has rows to extract,
@@ -62,6 +64,7 @@ type Run struct {
 const runColumns = `r.id, r.pipeline, r.state, r.trigger, r.started_at, r.finished_at,
 	r.rows_read, r.rows_loaded, r.rows_failed, r.rows_unprocessed, r.rows_rejected, r.rows_held, r.rows_unchanged,
 	r.api_calls, coalesce(r.error, ''), r.host, r.pid, r.org_id, r.instance_url, r.file, r.definition, r.options,
+	r.paused_at, r.resumed_at,
 	r.abandoned_at IS NOT NULL,
 	r.abandoned_at IS NULL AND r.state NOT IN ('succeeded', 'completed_with_failures')
 		AND EXISTS (SELECT FROM etl.chunks c WHERE c.run_id = r.id)
@@ -72,11 +75,12 @@ const runColumns = `r.id, r.pipeline, r.state, r.trigger, r.started_at, r.finish
 func scanRun(row pgx.CollectableRow) (Run, error) {
 	var r Run
 	var definition string
+	var paused, resumed []time.Time
 	err := row.Scan(&r.ID, &r.Pipeline, &r.State, &r.Trigger, &r.StartedAt, &r.FinishedAt,
 		&r.Read, &r.Loaded, &r.Failed, &r.Unprocessed, &r.Rejected, &r.Held, &r.Unchanged,
 		&r.APICalls, &r.Error, &r.Host, &r.PID, &r.OrgID, &r.InstanceURL, &r.File, &definition, &r.Options,
-		&r.Abandoned, &r.Unfinished)
-	r.Definition = []byte(definition)
+		&paused, &resumed, &r.Abandoned, &r.Unfinished)
+	r.Definition, r.Pauses = []byte(definition), pausesOf(paused, resumed)
 	return r, err
 }
 
@@ -126,4 +130,17 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
 	return runs, nil
+}
+
+// Pulse returns the time on the state database's clock, and whether a process holds the lock of the
+// pipeline: whether a run of it that says `running` is being driven.
+func (s *Store) Pulse(ctx context.Context, pipeline string) (now time.Time, driven bool, err error) {
+	// The lock's number stands in two columns of 32 bits each.
+	const query = `SELECT clock_timestamp(), EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND d.datname = current_database()
+		  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('etl.pipeline:' || $1, 0))`
+	if err := s.pool.QueryRow(ctx, query, pipeline).Scan(&now, &driven); err != nil {
+		return time.Time{}, false, fmt.Errorf("look whether pipeline %q is being run: %w", pipeline, err)
+	}
+	return now.UTC(), driven, nil
 }

@@ -18,6 +18,7 @@ type Spooled struct {
 	Rejected  int64
 	Bytes     int64
 	CRC32C    uint32
+	Trail     Trail // of a new chunk, until its file was whole
 }
 
 // AddRange records a chunk that extraction has just cut, as spooled; seq is of NextSeq. rejected stores the chunk's
@@ -25,13 +26,16 @@ type Spooled struct {
 func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled, rejected func(tx pgx.Tx, chunkID int64) error) (*Chunk, error) {
 	c := &Chunk{RunID: l.run, StepID: stepID, Seq: seq, Kind: ChunkRange, Attempt: 1, State: ChunkSpooled}
 	c.take(sp)
+	c.Trail = sp.Trail
+	c.Trail.write(l.Now(), StageQueue)
 	landed := func(ctx context.Context) (bool, error) {
 		return l.finds(ctx, &c.ID, `SELECT id FROM etl.chunks WHERE run_id = $1 AND step_id = $3 AND seq = $4 AND kind = 'range' AND file = $5`, stepID, seq, sp.File)
 	}
 	err := l.fenced(ctx, write{what: Arrow{chunkNew, ChunkSpooled}.Write(), landed: landed, do: func(tx pgx.Tx) error {
-		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected)
-			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`
-		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected).Scan(&c.ID)
+		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected, stages, stages_at)
+			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id`
+		stages, at := c.Trail.columns()
+		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected, stages, at).Scan(&c.ID)
 		if err != nil {
 			return err
 		}
@@ -43,6 +47,7 @@ func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled,
 	if err != nil {
 		return nil, fmt.Errorf("record chunk %d: %w", seq, err)
 	}
+	c.Trail.written(l.Now())
 	return c, nil
 }
 
@@ -90,14 +95,29 @@ func (l *Lease) plan(ctx context.Context, tx pgx.Tx, stepID int64, kind ChunkKin
 	if parent != nil {
 		c.ParentID, c.Attempt, c.Step = &parent.ID, parent.Attempt+1, parent.Step
 	}
+	c.Trail = l.planned(notBefore)
 	var err error
 	if c.Seq, err = l.seqs.next(ctx, tx, stepID); err != nil {
 		return nil, err
 	}
-	const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, parent_id, attempt, not_before, state)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'planned') RETURNING id`
-	err = tx.QueryRow(ctx, query, l.run, stepID, c.Seq, string(kind), c.ParentID, c.Attempt, notBefore).Scan(&c.ID)
+	const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, parent_id, attempt, not_before, state, stages, stages_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'planned', $8, $9) RETURNING id`
+	stages, at := c.Trail.columns()
+	err = tx.QueryRow(ctx, query, l.run, stepID, c.Seq, string(kind), c.ParentID, c.Attempt, notBefore, stages, at).Scan(&c.ID)
 	return c, err
+}
+
+// planned is the trail of a chunk that is to be filled, now or not before a time on this machine's clock.
+func (l *Lease) planned(notBefore *time.Time) (t Trail) {
+	now := l.Now()
+	if notBefore != nil {
+		if rest := time.Until(*notBefore); rest > 0 {
+			t.Turn(StageRest, now)
+			now = now.Add(rest)
+		}
+	}
+	t.Turn(StageQueue, now)
+	return t
 }
 
 // Respool records that a planned chunk's file is complete. A range that is extracted again after its
@@ -187,7 +207,8 @@ func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (en
 		if err != nil {
 			return err
 		}
-		next.Requeued, next.Error = requeued, ""
+		next.Requeued, next.Error, next.Trail = requeued, "", c.Trail
+		next.Trail.write(l.Now(), StageDone)
 		next.Loaded, next.Failed, next.Unprocessed = ends.Loaded, ends.Failed, ends.Unprocessed
 		next.Held, next.Unchanged = ends.Held, ends.Unchanged
 		if !next.Balanced() {
@@ -215,7 +236,7 @@ func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (en
 func (l *Lease) Halt(ctx context.Context, c *Chunk, reason string) error {
 	next := *c
 	next.Error = reason
-	return l.move(ctx, c, &next, []ChunkState{c.State}, nil)
+	return l.moveTo(ctx, c, &next, StageHalted, []ChunkState{c.State}, nil)
 }
 
 // Discard removes the chunks of a step of which nothing was ever sent, so that the step can be
@@ -254,6 +275,12 @@ func (c *Chunk) take(sp Spooled) {
 
 // move commits one arrow of the state machine. more runs in the same transaction, after the update.
 func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, more func(pgx.Tx) error) error {
+	return l.moveTo(ctx, c, next, next.NextStage(), from, more)
+}
+
+// moveTo is move for a chunk that goes on with a stage of its own.
+func (l *Lease) moveTo(ctx context.Context, c, next *Chunk, then Stage, from []ChunkState, more func(pgx.Tx) error) error {
+	next.Trail.write(l.Now(), then)
 	err := l.fenced(ctx, write{what: writeOf(c.State, next.State), landed: l.arrived(c, next), do: func(tx pgx.Tx) error {
 		if err := l.update(ctx, tx, c, next, from); err != nil {
 			return err
@@ -267,6 +294,7 @@ func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, mor
 		return fmt.Errorf("chunk %d from %s to %s: %w", c.Seq, c.State, next.State, err)
 	}
 	*c = *next
+	c.Trail.written(l.Now())
 	return nil
 }
 
@@ -307,7 +335,7 @@ func (l *Lease) update(ctx context.Context, tx pgx.Tx, c, next *Chunk, from []Ch
 	const query = `UPDATE etl.chunks SET state = $3, file = $4, key_low = $5, key_high = $6, rows_sent = $7, bytes = $8, crc32c = $9,
 			job_id = NULLIF($10, ''), job_state = NULLIF($11, ''), job_error = NULLIF($12, ''), records_processed = $13, records_failed = $14,
 			replaced_jobs = $15, rows_read = $16, rows_loaded = $17, rows_failed = $18, rows_unprocessed = $19, rows_rejected = $20,
-			rows_held = $21, rows_unchanged = $22, rows_requeued = $23, error = NULLIF($24, ''), updated_at = now()
+			rows_held = $21, rows_unchanged = $22, rows_requeued = $23, error = NULLIF($24, ''), stages = $25, stages_at = $26, updated_at = now()
 		WHERE id = $1 AND state = ANY ($2::text[])`
 	states := make([]string, len(from))
 	for i, s := range from {
@@ -317,10 +345,11 @@ func (l *Lease) update(ctx context.Context, tx pgx.Tx, c, next *Chunk, from []Ch
 	if replaced == nil {
 		replaced = []string{}
 	}
+	stages, at := next.Trail.columns()
 	tag, err := tx.Exec(ctx, query, c.ID, states, string(next.State), next.File, next.KeyLow, next.KeyHigh, next.RowsSent, next.Bytes, int64(next.CRC32C),
 		next.JobID, next.JobState, next.JobError, next.Processed, next.JobFailed,
 		replaced, next.Read, next.Loaded, next.Failed, next.Unprocessed, next.Rejected,
-		next.Held, next.Unchanged, next.Requeued, next.Error)
+		next.Held, next.Unchanged, next.Requeued, next.Error, stages, at)
 	if err != nil {
 		return err
 	}

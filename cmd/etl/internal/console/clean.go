@@ -129,7 +129,7 @@ func (c *Cleaner) sequence(p []byte) int {
 	if !c.colour {
 		return 0
 	}
-	for _, known := range []string{good, warn, bad, bold, plain} {
+	for _, known := range []string{good, warn, bad, bold, plain, cellPostgres, cellNetwork, cellSalesforce, cellState, cellHalted, cellSpool} {
 		if bytes.HasPrefix(p, []byte(known)) {
 			return len(known)
 		}
