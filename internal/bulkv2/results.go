@@ -2,13 +2,14 @@ package bulkv2
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // The columns that Salesforce puts before the uploaded ones in results.

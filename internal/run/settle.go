@@ -23,8 +23,18 @@ const settleTries = 3
 // wholeTries is how often they are done record by record before what is still open is believed.
 const wholeTries = 3
 
+// maxSettling is how many chunks are settled at once. Each takes memory for an index of its records, and
+// the state database is busy with one where many of them failed.
+const maxSettling = 3
+
 // settle accounts for every record of a finished job and records the chunk as reconciled.
 func (s *stepRun) settle(ctx context.Context, c *state.Chunk) error {
+	select {
+	case s.books <- struct{}{}:
+		defer func() { <-s.books }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	var mismatch *reconcile.MismatchError
 	unmatched := false
 	for try := 1; ; try++ {

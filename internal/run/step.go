@@ -28,6 +28,7 @@ type stepRun struct {
 
 	queue  *queue
 	turns  *turns
+	books  chan struct{} // holds one of each chunk that is being settled
 	halts  halts
 	canary *canary // nil: none, or its outcome was known before
 
@@ -74,6 +75,7 @@ func reason(err error) string {
 
 func (s *stepRun) flow(ctx context.Context) error {
 	s.queue, s.turns = newQueue(s.plan.Step.Chunk.Parallel), newTurns(s.plan.Step.Chunk.Parallel)
+	s.books = make(chan struct{}, maxSettling)
 	if s.options.Retry != nil && s.step.ExtractedAt == nil {
 		// A record that fails again is open again, and must not be claimed a second time: all are claimed
 		// before the first is sent.
