@@ -99,6 +99,8 @@ func (s *Server) controlOne(r *http.Request, what string) (any, error) {
 		return done{true}, nil
 	case method == http.MethodDelete && len(parts) == 2 && parts[0] == "records":
 		return done{true}, s.current().store.empty(parts[1])
+	case method == http.MethodPost && len(parts) == 2 && parts[0] == "schema":
+		return s.alter(r, parts[1])
 	case method == http.MethodPost && len(parts) == 3 && parts[0] == "jobs":
 		return s.endJob(r, parts[1], parts[2])
 	}

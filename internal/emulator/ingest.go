@@ -142,7 +142,7 @@ func invalidJob(format string, args ...any) error {
 // permissions.
 func (s *Server) checkSpec(c *call, j *job) error {
 	spec := &j.spec
-	o, ok := s.schema[fold(spec.Object)]
+	o, ok := c.org.schema[fold(spec.Object)]
 	if !ok {
 		return invalidJob("Unable to find object: %s", spec.Object)
 	}

@@ -103,7 +103,7 @@ func (s *store) byKey(o *object, f *field, value string) []string {
 }
 
 func (c *call) answerRecord(t *table, n int32) error {
-	fields := t.object.Fields
+	fields := t.object.shown()
 	if names := c.r.URL.Query().Get("fields"); names != "" {
 		fields = nil
 		for name := range strings.SplitSeq(names, ",") {

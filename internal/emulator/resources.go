@@ -82,7 +82,7 @@ func (s *Server) serveObjects(c *call, parts []string) error {
 	if len(parts) == 0 {
 		return s.serveGlobalDescribe(c)
 	}
-	o, ok := s.schema[fold(parts[0])]
+	o, ok := c.org.schema[fold(parts[0])]
 	if !ok {
 		return errNotFound()
 	}
@@ -103,9 +103,9 @@ func (s *Server) serveGlobalDescribe(c *call) error {
 	if c.r.Method != http.MethodGet {
 		return errMethod(c.r.Method, "GET,HEAD")
 	}
-	list := make([]objectSummary, 0, len(s.schema))
-	for _, name := range slices.Sorted(maps.Keys(s.schema)) {
-		list = append(list, c.summary(s.schema[name]))
+	list := make([]objectSummary, 0, len(c.org.schema))
+	for _, name := range slices.Sorted(maps.Keys(c.org.schema)) {
+		list = append(list, c.summary(c.org.schema[name]))
 	}
 	c.answer(http.StatusOK, struct {
 		Encoding     string          `json:"encoding"`
@@ -116,17 +116,17 @@ func (s *Server) serveGlobalDescribe(c *call) error {
 }
 
 // serveDescribe answers an object's describe as it was given, and 304 to who
-// has it already: it cannot change while the org runs.
+// has it already: it changes only by [Server.Alter].
 func (s *Server) serveDescribe(c *call, o *object) error {
 	if c.r.Method != http.MethodGet {
 		return errMethod(c.r.Method, "GET,HEAD")
 	}
 	if since, err := http.ParseTime(c.r.Header.Get("If-Modified-Since")); err == nil &&
-		!s.started.Truncate(time.Second).After(since) {
+		!c.org.changed.Truncate(time.Second).After(since) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	c.w.Header().Set("Last-Modified", s.started.UTC().Format(http.TimeFormat))
+	c.w.Header().Set("Last-Modified", c.org.changed.UTC().Format(http.TimeFormat))
 	c.answer(http.StatusOK, json.RawMessage(o.raw))
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 // object is what the org knows of an sObject: its describe, indexed.
 type object struct {
 	objectDescribe
-	raw []byte // the describe as it was given: answered as it is
+	raw  []byte // the describe as it is answered: as it was given, but for fields that were removed since
+	full []byte // with those
 
 	byName   map[string]*field // by folded name
 	byRel    map[string]*field // by folded relationship name
@@ -82,6 +83,7 @@ type field struct {
 	Filterable        bool            `json:"filterable"`
 	Sortable          bool            `json:"sortable"`
 	Custom            bool            `json:"custom"`
+	Hidden            bool            `json:"hidden"` // ours: the field was removed, and keeps only its place
 
 	position int // within its object
 	slot     int // of its index, or -1
@@ -165,7 +167,7 @@ func loadSchema(files fs.FS, keepSpace bool) (map[string]*object, error) {
 
 func newObject(raw []byte) (*object, error) {
 	o := &object{
-		raw: raw, byName: map[string]*field{}, byRel: map[string]*field{}, types: map[string]bool{},
+		raw: raw, full: raw, byName: map[string]*field{}, byRel: map[string]*field{}, types: map[string]bool{},
 	}
 	if err := json.Unmarshal(raw, &o.objectDescribe); err != nil {
 		return nil, err
@@ -174,10 +176,18 @@ func newObject(raw []byte) (*object, error) {
 		return nil, fmt.Errorf("no describe of an object with records: name %q, keyPrefix %q, %d fields",
 			o.Name, o.KeyPrefix, len(o.Fields))
 	}
+	if slices.ContainsFunc(o.Fields, func(f *field) bool { return f.Hidden }) {
+		var err error
+		if o.raw, err = describeShown(raw); err != nil {
+			return nil, err
+		}
+	}
 	for i, f := range o.Fields {
 		f.position, f.slot = i, -1
 		f.classify()
-		o.add(f)
+		if !f.Hidden {
+			o.add(f)
+		}
 	}
 	for _, t := range o.RecordTypeInfos {
 		if id, ok := canonicalID(t.RecordTypeID); ok && t.Available {

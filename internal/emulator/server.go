@@ -17,7 +17,7 @@ import (
 // Server is a running org.
 type Server struct {
 	cfg    Config
-	schema map[string]*object
+	schema map[string]*object // as at the start
 	orgID  string
 
 	faults  *faultSet
@@ -43,6 +43,8 @@ type Server struct {
 
 // org is everything that changes as the org is used.
 type org struct {
+	schema   map[string]*object // never changed in place, see Alter
+	changed  time.Time          // when the schema became what it is
 	store    *store
 	limits   *allowances
 	sessions *sessions
@@ -69,12 +71,12 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		cfg: cfg, schema: schema, orgID: makeID("00D", 1), faults: newFaultSet(cfg.Seed),
 		clock: clock{now: cfg.Now}, slots: make(chan struct{}, cfg.BatchParallel),
 	}
-	s.started = s.clock.Now()
 	for _, f := range cfg.Faults {
 		if _, err := s.faults.add(f); err != nil {
 			return nil, fmt.Errorf("emulator: %w", err)
 		}
 	}
+	s.started = s.clock.Now()
 	s.ctx, s.stop = context.WithCancel(ctx)
 	if err := s.open(ctx); err != nil {
 		s.stop()
@@ -114,6 +116,8 @@ func (s *Server) open(ctx context.Context) error {
 // newOrg makes an org without records, but for its users.
 func (s *Server) newOrg() (*org, error) {
 	o := &org{
+		schema:   s.schema,
+		changed:  s.clock.Now(),
 		store:    newStore(s.schema),
 		limits:   newAllowances(s.cfg.Limits, s.clock.Now),
 		sessions: newSessions(s.cfg.Seed, s.clock.Now, s.cfg.Session),
@@ -138,7 +142,7 @@ func (s *Server) current() *org {
 }
 
 // Reset makes the org as it was at the start: no records, jobs, sessions or
-// faults, all limits full. Jobs under way are dropped.
+// faults, all limits full, the objects as they were. Jobs under way are dropped.
 func (s *Server) Reset() error {
 	fresh, err := s.newOrg()
 	if err != nil {
