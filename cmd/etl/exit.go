@@ -72,6 +72,7 @@ func exitCode(ctx context.Context, err error) int {
 		file       *yamlfile.Error
 		guard      *guardError
 		refused    *preflight.Error
+		drifted    *preflight.DriftError
 		held       *state.HeldError
 		unfinished *state.UnfinishedError
 	)
@@ -82,7 +83,7 @@ func exitCode(ctx context.Context, err error) int {
 		return done.code
 	case errors.As(err, &usage), errors.As(err, &file):
 		return exitUsage
-	case errors.As(err, &guard), errors.As(err, &refused), errors.As(err, &held), errors.As(err, &unfinished):
+	case errors.As(err, &guard), errors.As(err, &refused), errors.As(err, &drifted), errors.As(err, &held), errors.As(err, &unfinished):
 		return exitRefused
 	case ctx.Err() != nil:
 		return exitInterrupted
@@ -97,6 +98,7 @@ func report(ctx context.Context, w io.Writer, err error) {
 		usage   *usageError
 		file    *yamlfile.Error
 		refused *preflight.Error
+		drifted *preflight.DriftError
 	)
 	switch {
 	case err == nil, errors.As(err, &done):
@@ -107,6 +109,10 @@ func report(ctx context.Context, w io.Writer, err error) {
 	case errors.As(err, &refused):
 		refused = &preflight.Error{Findings: shortFindings(refused.Findings)}
 		fmt.Fprintf(w, "%v\netl: nothing was sent: mend the above first\n", refused)
+	case errors.As(err, &drifted):
+		drifted = &preflight.DriftError{Drift: shortDrift(drifted.Drift)}
+		fmt.Fprintf(w, "%v\netl: nothing was sent: the org has changed since the last run, and the pipeline says \"on_drift: stop\"; "+
+			"see to the above, then start it with \"etl run --accept-drift\"\n", drifted)
 	case ctx.Err() != nil && exitCode(ctx, err) == exitInterrupted:
 		fmt.Fprintf(w, "etl: %v\n", context.Cause(ctx))
 	default:

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bulkhead/cmd/etl/internal/console"
+	"bulkhead/internal/pipeline"
 	"bulkhead/internal/preflight"
 	"bulkhead/internal/run"
 )
@@ -58,35 +59,46 @@ func runPlan(ctx context.Context, a *app, opts planOptions) error {
 	if err != nil {
 		return err
 	}
-	plan.Findings = shortFindings(plan.Findings)
-	if err := a.printPlan(plan, opts.withJSON); err != nil {
+	plan.Findings, plan.Drift = shortFindings(plan.Findings), shortDrift(plan.Drift)
+	refused := wouldRefuse(s.pipeline, plan.Findings, plan.Drift)
+	if err := a.printPlan(plan, !refused, opts.withJSON); err != nil {
 		return err
 	}
-	if (preflight.Report{Findings: plan.Findings}).Err() != nil {
+	if refused {
 		return &doneError{exitRefused}
 	}
 	return nil
 }
 
-func (a *app) printPlan(plan *run.Plan, asJSON bool) error {
+// wouldRefuse says whether a run would be refused for what was found.
+func wouldRefuse(p *pipeline.Pipeline, findings []preflight.Finding, changes []preflight.Drift) bool {
+	return preflight.Report{Findings: findings}.Err() != nil || len(changes) > 0 && p.OnDrift == pipeline.DriftStop
+}
+
+func (a *app) printPlan(plan *run.Plan, ready, asJSON bool) error {
 	if asJSON {
 		view := struct {
 			*run.Plan
 			Ready    bool                 `json:"ready"`
 			Findings []preflight.Finding  `json:"findings"`
+			Drift    []preflight.Drift    `json:"drift"`
 			Steps    []run.PlanStep       `json:"steps"`
 			Limits   map[string]limitView `json:"limits"`
-		}{plan, (preflight.Report{Findings: plan.Findings}).Err() == nil, list(plan.Findings), list(plan.Steps), limitViews(plan.Limits)}
+		}{plan, ready, list(plan.Findings), list(plan.Drift), list(plan.Steps), limitViews(plan.Limits)}
 		return a.printJSON(view)
 	}
 	paint := a.paint(a.stdout)
 	for _, step := range plan.Steps {
 		printPlanStep(a, paint, step)
 	}
+	printDrift(a, paint, plan.Drift)
 	printFindings(a, paint, plan.Findings)
 	if len(plan.Steps) == 0 {
 		a.printf("A run would be refused: mend the errors first.\n")
 		return nil
+	}
+	if !ready {
+		a.printf("A run would be refused: the org has changed, and the pipeline says \"on_drift: stop\". \"etl run --accept-drift\" starts it.\n\n")
 	}
 	printCost(a, paint, plan)
 	return nil
@@ -104,6 +116,17 @@ func printPlanStep(a *app, paint console.Paint, step run.PlanStep) {
 	a.printf("\n")
 	for line := range strings.SplitSeq(strings.TrimSpace(step.SQL), "\n") {
 		a.printf("  %s\n", strings.TrimRight(line, " \r"))
+	}
+	a.printf("\n")
+}
+
+func printDrift(a *app, paint console.Paint, changes []preflight.Drift) {
+	if len(changes) == 0 {
+		return
+	}
+	a.printf("%s\n", paint.Bold("Changed in the org since the last run"))
+	for _, d := range changes {
+		a.printf("  %s\n", d)
 	}
 	a.printf("\n")
 }

@@ -67,7 +67,7 @@ interrupted anywhere is finished with "etl resume".`,
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"start", "Begin and check:", []*cobra.Command{newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newDoctorCmd(a), newSchemaCmd(a)}},
+		{"start", "Begin and check:", []*cobra.Command{newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newDriftCmd(a), newDoctorCmd(a), newSchemaCmd(a)}},
 		{"load", "Load, and work what did not load:", []*cobra.Command{newRunCmd(a), newResumeCmd(a), newRunsCmd(a), newShowCmd(a), newVerifyCmd(a), newFailedCmd(a)}},
 		{"org", "The org and the state:", []*cobra.Command{newLimitsCmd(a), newJobsCmd(a), newMigrateCmd(a)}},
 		{"try", "Try it without an org:", []*cobra.Command{newDemoCmd(a), newEmulatorCmd(a)}},

@@ -25,6 +25,12 @@ func (a *app) printSummary(s *run.Summary) {
 	a.printf("  %s of %s loaded, %s, %s\n\n", console.Count(s.Loaded), console.Plural(s.Read, "row"),
 		console.Duration(took(s.StartedAt, s.FinishedAt)), console.Plural(s.APICalls, "API call"))
 	stepTable(paint, s).Render(a.stdout)
+	if len(s.Drift) > 0 {
+		a.printf("\n%s\n", paint.Bold("Changed in the org since the run before"))
+		for _, change := range s.Drift {
+			a.printf("  %s\n", change)
+		}
+	}
 	if len(s.Errors) > 0 {
 		a.printf("\n%s\n", paint.Bold("Records that did not load"))
 		groupTable(s.Errors, false).Render(a.stdout)

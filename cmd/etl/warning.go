@@ -55,6 +55,15 @@ func shortFindings(findings []preflight.Finding) []preflight.Finding {
 	return short
 }
 
+// shortDrift is changes with their files as seen from the working directory.
+func shortDrift(changes []preflight.Drift) []preflight.Drift {
+	short := append([]preflight.Drift(nil), changes...)
+	for i := range short {
+		short[i].File = shortPath(short[i].File)
+	}
+	return short
+}
+
 // shortProblems lists mistakes, one a line, with their files as seen from the
 // working directory.
 func shortProblems(problems []yamlfile.Problem) string {

@@ -70,6 +70,10 @@ func (d *decoder) pipeline() *Pipeline {
 	p.Source, p.SourcePos = source.NonEmpty(), source.Pos()
 	p.Org, p.OrgPos = org.NonEmpty(), org.Pos()
 	p.Schedule = d.schedule(m.Get("schedule"))
+	p.OnDrift = DriftWarn
+	if drift := m.Get("on_drift"); drift.Exists() {
+		p.OnDrift = oneOf(drift, DriftWarn, DriftStop)
+	}
 	steps := m.Require("steps", "a list of what to load, one object each")
 	items := steps.List()
 	if steps.IsList() && len(items) == 0 {

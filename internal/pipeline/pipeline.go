@@ -47,6 +47,15 @@ const (
 	OverlapQueue Overlap = "queue" // the later run waits
 )
 
+// OnDrift is what a run does where the org has changed since the last one.
+type OnDrift string
+
+// The policies for a changed org.
+const (
+	DriftWarn OnDrift = "warn" // it says so and goes on, if the changes let it
+	DriftStop OnDrift = "stop" // nothing is sent until somebody accepts the changes
+)
+
 // Bounds and defaults of a step. A job holds up to 150,000,000 records, the
 // daily allowance, and should hold no more than 100 MB of raw data, which
 // base64 turns into the 150 MB that it may hold (Salesforce limits quick
@@ -77,7 +86,8 @@ type Pipeline struct {
 	Text                           []byte // the file as read: a run stores it, so that a resume uses the definition it started with
 	Name, Description, Source, Org string
 	Schedule                       *Schedule // nil: runs only when asked to
-	Steps                          []*Step   // in file order; Ordered for the order to run them in
+	OnDrift                        OnDrift
+	Steps                          []*Step // in file order; Ordered for the order to run them in
 	Warnings                       []yamlfile.Problem
 	NamePos, SourcePos, OrgPos     Pos
 }

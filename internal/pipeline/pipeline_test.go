@@ -59,7 +59,7 @@ func TestLoadDesign(t *testing.T) {
 	technology := "Technology"
 	want := &pipeline.Pipeline{
 		File: path, Text: text, Name: "crm-nightly", Description: "Customers and their contacts, every night",
-		Source: "warehouse", Org: "production",
+		Source: "warehouse", Org: "production", OnDrift: pipeline.DriftWarn,
 		Schedule: &pipeline.Schedule{Cron: "0 2 * * *", Timezone: "Asia/Kolkata", Overlap: pipeline.OverlapSkip, Location: kolkata},
 		Steps: []*pipeline.Step{{
 			Name: "accounts", Object: "Account", Operation: pipeline.Upsert, ExternalID: "Legacy_Id__c",

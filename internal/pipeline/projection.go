@@ -84,6 +84,16 @@ func (p Projection) Only(i int) string {
 	return fmt.Sprintf("SELECT %s\nFROM (\n%s\n) AS %s", p.Select[i], p.Query, alias)
 }
 
+// Sample is SQL that selects some of the expressions, as v0, v1 and so on, of at
+// most limit rows, whichever the database finds first.
+func (p Projection) Sample(limit int64, expressions ...int) string {
+	selected := make([]string, len(expressions))
+	for i, e := range expressions {
+		selected[i] = fmt.Sprintf("%s AS v%d", p.Select[e], i)
+	}
+	return fmt.Sprintf("SELECT %s\nFROM (\n%s\n) AS %s\nLIMIT %d", strings.Join(selected, ", "), p.Query, alias, limit)
+}
+
 // KeyExpr is the SQL of the i-th key column.
 func (p Projection) KeyExpr(i int) string {
 	return p.Select[p.Key[i]]

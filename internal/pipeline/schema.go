@@ -91,6 +91,7 @@ func pipelineSchema() *jsonschema.Schema {
 		optional("source", text("The database to read: a source of etl.yaml. Left out: ETL_DATABASE_URL.")),
 		optional("org", text("The Salesforce org to load into: an org of etl.yaml. Left out: the SALESFORCE_* variables.")),
 		optional("schedule", scheduleSchema()),
+		optional("on_drift", words("What a run does where the org has changed, in what the pipeline uses, since the last run.", DriftWarn, DriftWarn, DriftStop)),
 		required("steps", list(stepSchema(), 1, "What to load, one object each.")),
 	)
 	s.PatternProperties = map[string]*jsonschema.Schema{"^x-": jsonschema.TrueSchema}

@@ -42,8 +42,9 @@ func (s *stepCheck) checkFields(ctx context.Context) error {
 func (s *stepCheck) checkField(i int) *salesforce.Field {
 	f, object := s.step.Fields[i], s.plan.Object
 	field, ok := object.Field(f.Target)
+	s.use(object.Name, f.Target, f.Pos)
 	if !ok {
-		s.fault(f.Pos, f.Target, fmt.Sprintf("%s has no such field, or the integration user may not see it", object.Name), suggestField(object, f.Target))
+		s.fault(f.Pos, f.Target, fmt.Sprintf("%s has no such field, or the integration user may not see it", object.Name), s.suggestField(object, f.Target))
 		return nil
 	}
 	column := &s.plan.Columns[i]
@@ -55,7 +56,13 @@ func (s *stepCheck) checkField(i int) *salesforce.Field {
 }
 
 // suggestField says which field may be meant.
-func suggestField(object *salesforce.Object, name string) string {
+func (s *stepCheck) suggestField(object *salesforce.Object, name string) string {
+	if renamed := s.renamed(object, name); renamed != "" {
+		return renamed
+	}
+	if strings.EqualFold(name, recordTypeID) {
+		return object.Name + " has no record types that the integration user may use: remove it"
+	}
 	names := make([]string, len(object.Fields))
 	for i, f := range object.Fields {
 		if strings.EqualFold(f.Label, name) {
@@ -135,6 +142,7 @@ func (s *stepCheck) checkParent(ctx context.Context, i int) (*salesforce.Field, 
 		return nil, nil
 	}
 	lookup, ok := object.Relationship(relationship)
+	s.useLookup(object, lookup, relationship, f.Pos)
 	if !ok {
 		s.fault(f.Pos, f.Target, fmt.Sprintf("%s has no relationship %s, or the integration user may not see it", object.Name, relationship), suggestRelationship(object, relationship, key))
 		return nil, nil
@@ -186,8 +194,9 @@ func (s *stepCheck) parentObject(f pipeline.Field, lookup salesforce.Field, pref
 func (s *stepCheck) checkParentKey(i int, parent *salesforce.Object, lookup salesforce.Field, prefix, key string) {
 	f := s.step.Fields[i]
 	field, ok := parent.Field(key)
+	s.use(parent.Name, key, f.Pos)
 	if !ok {
-		s.fault(f.Pos, f.Target, fmt.Sprintf("%s has no field %s, or the integration user may not see it", parent.Name, key), suggestField(parent, key))
+		s.fault(f.Pos, f.Target, fmt.Sprintf("%s has no field %s, or the integration user may not see it", parent.Name, key), s.suggestField(parent, key))
 		return
 	}
 	if !field.ExternalID && !field.IDLookup {

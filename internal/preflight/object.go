@@ -34,10 +34,12 @@ func (s *stepCheck) checkObject(ctx context.Context) error {
 		return err
 	}
 	if object == nil {
+		s.useObject()
 		s.fault(s.step.ObjectPos, "", fmt.Sprintf("this org has no object %q, or the integration user may not see it", s.step.Object), s.suggestObject(ctx))
 		return nil
 	}
 	s.plan.Object = object
+	s.useObject()
 	s.checkOperation()
 	s.checkExternalID()
 	if err := s.checkFields(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"bulkhead/internal/drift"
 	"bulkhead/internal/pipeline"
 	"bulkhead/internal/salesforce"
 )
@@ -28,6 +29,11 @@ type Describer interface {
 type Report struct {
 	Findings []Finding   // by place in the file
 	Steps    []*StepPlan // as asked for; whole only when Err is nil
+	// Drift is what changed in the org, where it was known before.
+	Drift []Drift
+	// Seen is each object that the steps use as the org describes it now, by
+	// name: what the next check is to know.
+	Seen []drift.Object
 }
 
 // Err is an *Error with the findings that are errors; nil where there are none.
@@ -65,10 +71,13 @@ type ColumnPlan struct {
 	MaxChars       int    // characters the field holds, for types that are text; 0: not limited
 }
 
-// Check checks steps of a pipeline. Only what keeps it from looking at all,
-// such as a lost connection, is an error here; all else is in the report.
-func Check(ctx context.Context, conn *pgx.Conn, org Describer, p *pipeline.Pipeline, steps []*pipeline.Step) (*Report, error) {
-	c := &checker{conn: conn, org: org, file: p.File, objects: map[string]*salesforce.Object{}}
+// Check checks steps of a pipeline, with what is known of the org from before.
+// Only what keeps it from looking at all, such as a lost connection, is an error
+// here; all else is in the report. It asks the org to describe each object that
+// the steps use once, and where an object is not there to list those that are.
+// A nil conn leaves the source out: then no plan is whole.
+func Check(ctx context.Context, conn *pgx.Conn, org Describer, p *pipeline.Pipeline, steps []*pipeline.Step, known Known) (*Report, error) {
+	c := &checker{conn: conn, org: org, file: p.File, known: known, objects: map[string]*salesforce.Object{}, used: map[string]*usage{}}
 	for _, step := range steps {
 		plan, err := c.step(ctx, step)
 		if err != nil {
@@ -79,6 +88,7 @@ func Check(ctx context.Context, conn *pgx.Conn, org Describer, p *pipeline.Pipel
 	slices.SortStableFunc(c.report.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+	c.lookBack()
 	return &c.report, nil
 }
 
@@ -87,6 +97,8 @@ type checker struct {
 	conn    *pgx.Conn
 	org     Describer
 	file    string
+	known   Known
+	used    map[string]*usage             // what of each object, by its name in lower case
 	objects map[string]*salesforce.Object // by name in lower case; nil where the org has none
 	names   []salesforce.ObjectSummary    // of all objects, once asked for
 	report  Report
@@ -102,11 +114,14 @@ func (c *checker) step(ctx context.Context, step *pipeline.Step) (*StepPlan, err
 	if err := s.checkObject(ctx); err != nil {
 		return nil, err
 	}
+	if c.conn == nil {
+		return s.plan, nil
+	}
 	if err := s.checkSource(ctx); err != nil {
 		return nil, err
 	}
 	s.checkTypes()
-	return s.plan, nil
+	return s.plan, s.checkValues(ctx)
 }
 
 // stepCheck is the check of one step.

@@ -54,6 +54,12 @@ func source(t *testing.T) *pgx.Conn {
 // org is a login to an emulated org.
 func org(t *testing.T) *salesforce.Org {
 	t.Helper()
+	login, _ := orgWithServer(t)
+	return login
+}
+
+func orgWithServer(t *testing.T) (*salesforce.Org, *emulator.Server) {
+	t.Helper()
 	server, err := emulator.Start(t.Context(), emulator.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -63,13 +69,13 @@ func org(t *testing.T) *salesforce.Org {
 			t.Error(err)
 		}
 	})
-	org, err := salesforce.Open(t.Context(), salesforce.Config{
+	login, err := salesforce.Open(t.Context(), salesforce.Config{
 		LoginURL: server.URL(), ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return org
+	return login, server
 }
 
 func load(t *testing.T, path string) *pipeline.Pipeline {
@@ -96,7 +102,7 @@ func TestExamplePasses(t *testing.T) {
 	t.Parallel()
 	p := load(t, filepath.Join("..", "..", pipeline.Folder, "customers.yaml"))
 	asked := &counting{Describer: org(t), described: map[string]int{}}
-	report, err := preflight.Check(t.Context(), source(t), asked, p, p.Ordered())
+	report, err := preflight.Check(t.Context(), source(t), asked, p, p.Ordered(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +149,7 @@ func TestFindings(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			p := load(t, file)
-			report, err := preflight.Check(t.Context(), source(t), org(t), p, p.Steps)
+			report, err := preflight.Check(t.Context(), source(t), org(t), p, p.Steps, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,13 +214,13 @@ func TestLostConnections(t *testing.T) {
 	p := load(t, filepath.Join("..", "..", pipeline.Folder, "customers.yaml"))
 	conn := source(t)
 	down := errors.New("down")
-	if _, err := preflight.Check(t.Context(), conn, unreachable{down}, p, p.Steps); !errors.Is(err, down) {
+	if _, err := preflight.Check(t.Context(), conn, unreachable{down}, p, p.Steps, nil); !errors.Is(err, down) {
 		t.Errorf("org down: %v", err)
 	}
 	if err := conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := preflight.Check(t.Context(), conn, org(t), p, p.Steps); err == nil {
+	if report, err := preflight.Check(t.Context(), conn, org(t), p, p.Steps, nil); err == nil {
 		t.Errorf("database down: %+v", report)
 	}
 }
@@ -225,7 +231,7 @@ func TestSuggestsWithoutList(t *testing.T) {
 	t.Parallel()
 	p := load(t, filepath.Join("..", "..", pipeline.Folder, "customers.yaml"))
 	nothing := unreachable{&salesforce.NotFoundError{Object: "Account"}}
-	report, err := preflight.Check(t.Context(), source(t), nothing, p, p.Steps[:1])
+	report, err := preflight.Check(t.Context(), source(t), nothing, p, p.Steps[:1], nil)
 	if err != nil {
 		t.Fatal(err)
 	}

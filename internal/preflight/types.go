@@ -87,6 +87,8 @@ func (s *stepCheck) checkTypes() {
 		case field == nil:
 		case f.Null:
 			s.checkNull(f, field)
+		case isRecordType(field) && f.Value != nil:
+			s.checkRecordType(f, *f.Value)
 		case strings.Contains(f.Target, "."): // a parent's key: its type is not the lookup's
 		case f.Value != nil:
 			s.checkConstant(f, field, *f.Value)
@@ -171,10 +173,11 @@ func (s *stepCheck) checkConstant(f pipeline.Field, field *salesforce.Field, val
 	s.checkPicklist(f, field, value)
 }
 
-// checkPicklist tells of a constant that a restricted picklist does not have.
-func (s *stepCheck) checkPicklist(f pipeline.Field, field *salesforce.Field, value string) {
+// restricted are the values that a field takes and no others; none where it takes
+// any.
+func restricted(field *salesforce.Field) []string {
 	if !field.RestrictedPicklist || field.Type != "picklist" && field.Type != "multipicklist" {
-		return
+		return nil
 	}
 	var values []string
 	for _, p := range field.PicklistValues {
@@ -182,6 +185,12 @@ func (s *stepCheck) checkPicklist(f pipeline.Field, field *salesforce.Field, val
 			values = append(values, p.Value)
 		}
 	}
+	return values
+}
+
+// checkPicklist tells of a constant that a restricted picklist does not have.
+func (s *stepCheck) checkPicklist(f pipeline.Field, field *salesforce.Field, value string) {
+	values := restricted(field)
 	for _, one := range strings.Split(value, ";") {
 		known := func(v string) bool { return strings.EqualFold(v, one) }
 		if len(values) == 0 || slices.ContainsFunc(values, known) {

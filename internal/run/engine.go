@@ -89,7 +89,9 @@ type Options struct {
 	Limit   int64         `json:"limit,omitempty"` // at most this many rows of each step; 0: all
 	Retry   *RetryOptions `json:"retry,omitempty"` // not nil: send failed records again, instead of the source's rows
 	Abandon bool          `json:"-"`               // give up the pipeline's unfinished runs first
-	Trigger state.Trigger `json:"-"`               // default manual
+	// AcceptDrift lets a run start whose pipeline says on_drift: stop, though the org has changed.
+	AcceptDrift bool          `json:"-"`
+	Trigger     state.Trigger `json:"-"` // default manual
 }
 
 // ErrIncomplete says that a run ended without having accounted for all it set out to do; the summary
@@ -97,7 +99,7 @@ type Options struct {
 var ErrIncomplete = errors.New("the run could not complete")
 
 // Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
-// recorded, also beside an error. Errors: *preflight.Error, *state.HeldError and
+// recorded, also beside an error. Errors: *preflight.Error, *preflight.DriftError, *state.HeldError and
 // *state.UnfinishedError before anything was sent; ErrIncomplete when the run can be resumed or does
 // not add up; the context's error when it was interrupted.
 func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
@@ -108,12 +110,13 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 	if options.Trigger == "" {
 		options.Trigger = state.TriggerManual
 	}
-	plans, err := e.preflight(ctx, steps)
+	plans, seen, err := e.preflight(ctx, steps, options, 0)
 	if err != nil {
 		return nil, err
 	}
 	begin := state.NewRun{
-		Pipeline: e.pipeline.Name, File: e.pipeline.File, Definition: e.pipeline.Text, Trigger: options.Trigger,
+		Describes: seen,
+		Pipeline:  e.pipeline.Name, File: e.pipeline.File, Definition: e.pipeline.Text, Trigger: options.Trigger,
 		Options: options, OrgID: e.cfg.Org.OrgID(), InstanceURL: e.cfg.Org.InstanceURL(), Abandon: options.Abandon,
 	}
 	for _, step := range steps {
@@ -167,7 +170,7 @@ func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	plans, err := e.preflight(ctx, steps)
+	plans, _, err := e.preflight(ctx, steps, options, runID)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ const sampleRows = 10_000
 type Plan struct {
 	Pipeline string                      `json:"pipeline"`
 	Findings []preflight.Finding         `json:"findings"`
+	Drift    []preflight.Drift           `json:"drift"` // what changed in the org since the last run
 	Steps    []PlanStep                  `json:"steps"`
 	Jobs     int64                       `json:"jobs"`
 	Batches  int64                       `json:"bulk_batches"`
@@ -63,11 +64,15 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := e.Check(ctx, steps)
+	known, err := e.known(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Pipeline: e.pipeline.Name, Findings: report.Findings}
+	report, err := e.check(ctx, steps, known)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{Pipeline: e.pipeline.Name, Findings: report.Findings, Drift: report.Drift}
 	if plan.Limits, err = e.cfg.Org.Limits(ctx); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"bulkhead/internal/extract"
 	"bulkhead/internal/pipeline"
 	"bulkhead/internal/preflight"
+	"bulkhead/internal/state"
 )
 
 // stepPlan is a step with all that is known of it before it runs.
@@ -21,14 +22,25 @@ type stepPlan struct {
 	matchBy string
 }
 
-// preflight checks the steps against the source and the org, changing nothing.
-func (e *Engine) preflight(ctx context.Context, steps []*pipeline.Step) ([]*stepPlan, error) {
-	report, err := e.Check(ctx, steps)
+// preflight checks the steps against the source and the org, changing nothing. It returns what the org's
+// objects look like beside the plans. resumed is the run that is to go on, or 0 for a new one.
+func (e *Engine) preflight(ctx context.Context, steps []*pipeline.Step, options Options, resumed int64) ([]*stepPlan, []state.Describe, error) {
+	known, err := e.known(ctx, resumed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	report, err := e.check(ctx, steps, known)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := report.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if len(report.Drift) > 0 && e.pipeline.OnDrift == pipeline.DriftStop && !options.AcceptDrift && resumed == 0 {
+		return nil, nil, &preflight.DriftError{Drift: report.Drift}
+	}
+	for _, change := range report.Drift {
+		e.log.Warn("preflight: " + change.String() + " (changed in the org since the last run)")
 	}
 	for _, finding := range report.Findings {
 		e.log.Warn("preflight: " + finding.String())
@@ -37,17 +49,18 @@ func (e *Engine) preflight(ctx context.Context, steps []*pipeline.Step) ([]*step
 	for i, plan := range report.Steps {
 		plans[i] = newStepPlan(plan)
 	}
-	return plans, nil
+	seen, err := describes(report.Seen)
+	return plans, seen, err
 }
 
-// Check runs the preflight of the given steps and returns its whole report.
-func (e *Engine) Check(ctx context.Context, steps []*pipeline.Step) (*preflight.Report, error) {
+// check runs the preflight of the given steps and returns its whole report.
+func (e *Engine) check(ctx context.Context, steps []*pipeline.Step, known preflight.Known) (*preflight.Report, error) {
 	conn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return preflight.Check(ctx, conn, e.cfg.Org, e.pipeline, steps)
+	return preflight.Check(ctx, conn, e.cfg.Org, e.pipeline, steps, known)
 }
 
 func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {

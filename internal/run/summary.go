@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 
+	"bulkhead/internal/drift"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/state"
 )
@@ -13,6 +14,8 @@ type Summary struct {
 	Steps []StepSummary `json:"steps"`
 	// Errors groups the records that this run left in the reconciliation table.
 	Errors []reconcile.Group `json:"errors"`
+	// Drift is what had changed in the org, since the run before, when this one started.
+	Drift []drift.Change `json:"drift"`
 	// Open is how many of the pipeline's records are open in the reconciliation table, of all runs.
 	Open int64 `json:"open_records"`
 }
@@ -64,6 +67,9 @@ func Summarize(ctx context.Context, store *state.Store, failures *reconcile.Stor
 	}
 	unresolved := []reconcile.Status{reconcile.StatusOpen, reconcile.StatusRetrying, reconcile.StatusIgnored}
 	if summary.Errors, err = failures.Groups(ctx, reconcile.Filter{RunID: runID, Statuses: unresolved}); err != nil {
+		return nil, err
+	}
+	if summary.Drift, err = driftOf(ctx, store, run); err != nil {
 		return nil, err
 	}
 	summary.Open, err = failures.Count(ctx, reconcile.Filter{Pipeline: run.Pipeline, Statuses: []reconcile.Status{reconcile.StatusOpen}})

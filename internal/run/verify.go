@@ -70,7 +70,7 @@ func (e *Engine) Verify(ctx context.Context, runID int64, options VerifyOptions)
 	if err != nil {
 		return nil, err
 	}
-	plans, err := e.preflight(ctx, steps)
+	plans, _, err := e.preflight(ctx, steps, Options{}, runID)
 	if err != nil {
 		return nil, err
 	}

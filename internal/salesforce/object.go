@@ -21,6 +21,18 @@ type Object struct {
 	Deletable  bool    `json:"deletable"`
 	Queryable  bool    `json:"queryable"`
 	Fields     []Field `json:"fields"`
+	// RecordTypes holds the master too, which stands for records without one.
+	RecordTypes []RecordType `json:"recordTypeInfos"`
+}
+
+// RecordType is a record type of an [Object].
+type RecordType struct {
+	ID            string `json:"recordTypeId"`
+	Name          string `json:"name"` // the label
+	DeveloperName string `json:"developerName"`
+	Active        bool   `json:"active"`
+	Available     bool   `json:"available"` // to our user's profile
+	Master        bool   `json:"master"`
 }
 
 // Field finds a field by its API name, compared without regard to case as Salesforce does.

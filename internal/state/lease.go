@@ -75,6 +75,7 @@ type NewRun struct {
 	OrgID          string
 	InstanceURL    string
 	Steps          []NewStep
+	Describes      []Describe // the objects as the org describes them now
 	// Abandon gives up the pipeline's unfinished runs instead of refusing to start beside them.
 	Abandon bool
 }
@@ -271,7 +272,7 @@ func insertRun(ctx context.Context, tx pgx.Tx, n NewRun) (int64, clock, error) {
 			return 0, clock{}, fmt.Errorf("record step %q: %w", step.Name, err)
 		}
 	}
-	return id, began, nil
+	return id, began, insertDescribes(ctx, tx, id, n.Pipeline, n.Describes)
 }
 
 func whoAmI() (host string, pid int) {
