@@ -34,7 +34,7 @@ func FindDrift(ctx context.Context, store *state.Store, org *salesforce.Org, p *
 	var describes []state.Describe
 	var err error
 	if since == 0 {
-		describes, err = store.LastDescribes(ctx, p.Name, org.OrgID(), 0)
+		describes, err = store.LastDescribes(ctx, p.Name, org.OrgID())
 	} else {
 		describes, err = store.Describes(ctx, since)
 	}
@@ -69,7 +69,7 @@ func (e *Engine) known(ctx context.Context, resumed int64) (preflight.Known, err
 		}
 	}
 	if len(list) == 0 {
-		if list, err = e.cfg.Store.LastDescribes(ctx, e.pipeline.Name, e.cfg.Org.OrgID(), resumed); err != nil {
+		if list, err = e.cfg.Store.LastDescribes(ctx, e.pipeline.Name, e.cfg.Org.OrgID()); err != nil {
 			return nil, err
 		}
 	}
@@ -102,12 +102,13 @@ func readDescribes(list []state.Describe) (preflight.Known, error) {
 }
 
 // driftOf is what had changed in the org when a run started.
-func driftOf(ctx context.Context, store *state.Store, run state.Run) ([]drift.Change, error) {
-	seen, err := store.Describes(ctx, run.ID)
-	if err != nil {
-		return nil, err
+func driftOf(ctx context.Context, store *state.Store, runID int64) ([]drift.Change, error) {
+	changes := []drift.Change{}
+	before, err := store.DescribesBefore(ctx, runID)
+	if err != nil || len(before) == 0 {
+		return changes, err
 	}
-	before, err := store.LastDescribes(ctx, run.Pipeline, run.OrgID, run.ID)
+	seen, err := store.Describes(ctx, runID)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +120,9 @@ func driftOf(ctx context.Context, store *state.Store, run state.Run) ([]drift.Ch
 	if err != nil {
 		return nil, err
 	}
-	changes := []drift.Change{}
-	for _, d := range seen { // by name
+	for _, d := range before { // by name
 		key := strings.ToLower(d.Object)
-		if old, ok := known[key]; ok {
-			changes = append(changes, drift.Compare(old, objects[key])...)
-		}
+		changes = append(changes, drift.Compare(known[key], objects[key])...)
 	}
 	return changes, nil
 }

@@ -69,7 +69,7 @@ func Summarize(ctx context.Context, store *state.Store, failures *reconcile.Stor
 	if summary.Errors, err = failures.Groups(ctx, reconcile.Filter{RunID: runID, Statuses: unresolved}); err != nil {
 		return nil, err
 	}
-	if summary.Drift, err = driftOf(ctx, store, run); err != nil {
+	if summary.Drift, err = driftOf(ctx, store, runID); err != nil {
 		return nil, err
 	}
 	summary.Open, err = failures.Count(ctx, reconcile.Filter{Pipeline: run.Pipeline, Statuses: []reconcile.Status{reconcile.StatusOpen}})

@@ -26,10 +26,7 @@ type Describe struct {
 func insertDescribes(ctx context.Context, tx pgx.Tx, runID int64, pipeline string, describes []Describe) error {
 	for _, d := range describes {
 		hash := sha256.Sum256(d.Body)
-		// The update keeps another run's pruning away until this one refers to the row.
-		const keep = `INSERT INTO etl.describes (hash, object, body) VALUES ($1, $2, $3)
-			ON CONFLICT (hash) DO UPDATE SET used_at = now()`
-		if _, err := tx.Exec(ctx, keep, hash[:], d.Object, d.Body); err != nil {
+		if err := keepDescribe(ctx, tx, hash[:], d); err != nil {
 			return fmt.Errorf("record what %s looks like: %w", d.Object, err)
 		}
 		const refer = `INSERT INTO etl.run_describes (run_id, object, hash) VALUES ($1, $2, $3)`
@@ -38,6 +35,19 @@ func insertDescribes(ctx context.Context, tx pgx.Tx, runID int64, pipeline strin
 		}
 	}
 	return pruneDescribes(ctx, tx, pipeline)
+}
+
+// keepDescribe stores a describe, or notes that it is used still. The update keeps another run's pruning
+// away until this one refers to the row.
+func keepDescribe(ctx context.Context, tx pgx.Tx, hash []byte, d Describe) error {
+	tag, err := tx.Exec(ctx, `UPDATE etl.describes SET used_at = now() WHERE hash = $1`, hash)
+	if err != nil || tag.RowsAffected() > 0 {
+		return err
+	}
+	const insert = `INSERT INTO etl.describes (hash, object, body) VALUES ($1, $2, $3)
+		ON CONFLICT (hash) DO UPDATE SET used_at = now()`
+	_, err = tx.Exec(ctx, insert, hash, d.Object, d.Body)
+	return err
 }
 
 func pruneDescribes(ctx context.Context, tx pgx.Tx, pipeline string) error {
@@ -60,11 +70,26 @@ const describeColumns = `d.object, b.body, r.id, r.started_at
 	FROM etl.run_describes d JOIN etl.describes b USING (hash) JOIN etl.runs r ON r.id = d.run_id`
 
 // LastDescribes returns each object as the pipeline's last run that completed and used it saw it in this
-// org; before, if not 0, leaves out that run and the later ones.
-func (s *Store) LastDescribes(ctx context.Context, pipeline, orgID string, before int64) ([]Describe, error) {
+// org.
+func (s *Store) LastDescribes(ctx context.Context, pipeline, orgID string) ([]Describe, error) {
 	return s.describes(ctx, `SELECT DISTINCT ON (d.object) `+describeColumns+`
-		WHERE r.pipeline = $1 AND r.org_id = $2 AND r.state IN ('succeeded', 'completed_with_failures') AND ($3 = 0 OR r.id < $3)
-		ORDER BY d.object, r.id DESC`, pipeline, orgID, before)
+		WHERE r.pipeline = $1 AND r.org_id = $2 AND r.state IN ('succeeded', 'completed_with_failures')
+		ORDER BY d.object, r.id DESC`, pipeline, orgID)
+}
+
+// DescribesBefore returns those objects that the run saw otherwise than the last run before it that
+// completed and used them, as that one saw them.
+func (s *Store) DescribesBefore(ctx context.Context, runID int64) ([]Describe, error) {
+	return s.describes(ctx, `SELECT `+describeColumns+`
+		JOIN (SELECT DISTINCT ON (d.object) now.object, now.hash, r.id
+			FROM etl.run_describes now
+			JOIN etl.runs this ON this.id = now.run_id
+			JOIN etl.runs r ON r.pipeline = this.pipeline AND r.org_id = this.org_id AND r.id < this.id
+				AND r.state IN ('succeeded', 'completed_with_failures')
+			JOIN etl.run_describes d ON d.run_id = r.id AND d.object = now.object
+			WHERE now.run_id = $1
+			ORDER BY d.object, r.id DESC) AS last ON last.id = d.run_id AND last.object = d.object AND last.hash <> d.hash
+		ORDER BY d.object`, runID)
 }
 
 // Describes returns the objects as a run saw them when it started.
