@@ -10,6 +10,7 @@ import (
 	"bulkhead/cmd/etl/internal/console"
 	"bulkhead/internal/nearest"
 	"bulkhead/internal/pipeline"
+	"bulkhead/internal/run"
 	"bulkhead/internal/salesforce"
 )
 
@@ -96,12 +97,12 @@ func (d *doctor) checkLimits(ctx context.Context, check string, org *salesforce.
 		d.fail(check, "give the user the permissions \"API Enabled\" and \"View Setup and Configuration\"", err)
 		return
 	}
-	batches, ok := limits[limitBatches]
+	batches, ok := limits[run.LimitBatches]
 	if !ok {
-		d.fail(check, "use an edition with the Bulk API: Enterprise, Performance, Unlimited or Developer", fmt.Errorf("the org tells no limit %s", limitBatches))
+		d.fail(check, "use an edition with the Bulk API: Enterprise, Performance, Unlimited or Developer", fmt.Errorf("the org tells no limit %s", run.LimitBatches))
 		return
 	}
-	calls := limits[limitCalls]
+	calls := limits[run.LimitCalls]
 	detail := fmt.Sprintf("%s of %s batches and %s of %s API calls left today",
 		console.Count(batches.Remaining), console.Count(batches.Max), console.Count(calls.Remaining), console.Count(calls.Max))
 	if batches.Remaining*10 < batches.Max || calls.Remaining*10 < calls.Max {

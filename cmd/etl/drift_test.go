@@ -69,7 +69,7 @@ func TestDriftStops(t *testing.T) {
 	b.write("pipelines/customers.yaml", strings.Replace(customersYAML, "steps:", "on_drift: stop\nsteps:", 1))
 	b.etl("run", "customers").exits(t, 0)
 	b.alter("Account", "Website", map[string]any{"length": 100})
-	b.etl("plan", "customers").exits(t, 4).says(t, "A run would be refused: the org has changed")
+	b.etl("plan", "customers").exits(t, 4).says(t, "A run would be refused", "--accept-drift")
 	b.etl("drift").exits(t, 4)
 	b.etl("run", "customers").exits(t, 4).says(t, "customers.yaml:13:7", "held 255 characters", `"etl run --accept-drift"`)
 	summary := decode[run.Summary](t, b.etl("run", "customers", "--accept-drift", "--json").exits(t, 0))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bulkhead/internal/preflight"
+	"bulkhead/internal/run"
 	"bulkhead/internal/state"
 	"bulkhead/internal/yamlfile"
 )
@@ -73,6 +74,7 @@ func exitCode(ctx context.Context, err error) int {
 		guard      *guardError
 		refused    *preflight.Error
 		drifted    *preflight.DriftError
+		limited    *run.LimitsError
 		held       *state.HeldError
 		unfinished *state.UnfinishedError
 	)
@@ -83,7 +85,7 @@ func exitCode(ctx context.Context, err error) int {
 		return done.code
 	case errors.As(err, &usage), errors.As(err, &file):
 		return exitUsage
-	case errors.As(err, &guard), errors.As(err, &refused), errors.As(err, &drifted), errors.As(err, &held), errors.As(err, &unfinished):
+	case errors.As(err, &guard), errors.As(err, &refused), errors.As(err, &drifted), errors.As(err, &limited), errors.As(err, &held), errors.As(err, &unfinished):
 		return exitRefused
 	case ctx.Err() != nil:
 		return exitInterrupted
@@ -99,6 +101,7 @@ func report(ctx context.Context, w io.Writer, err error) {
 		file    *yamlfile.Error
 		refused *preflight.Error
 		drifted *preflight.DriftError
+		limited *run.LimitsError
 	)
 	switch {
 	case err == nil, errors.As(err, &done):
@@ -113,6 +116,8 @@ func report(ctx context.Context, w io.Writer, err error) {
 		drifted = &preflight.DriftError{Drift: shortDrift(drifted.Drift)}
 		fmt.Fprintf(w, "%v\netl: nothing was sent: the org has changed since the last run, and the pipeline says \"on_drift: stop\"; "+
 			"see to the above, then start it with \"etl run --accept-drift\"\n", drifted)
+	case errors.As(err, &limited):
+		fmt.Fprintf(w, "etl: nothing was sent: %v; wait until the org counts less, raise \"limits\" in etl.yaml, or start it with --over-limits\n", limited)
 	case ctx.Err() != nil && exitCode(ctx, err) == exitInterrupted:
 		fmt.Fprintf(w, "etl: %v\n", context.Cause(ctx))
 	default:

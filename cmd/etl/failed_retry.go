@@ -16,9 +16,10 @@ import (
 
 type failedRetryOptions struct {
 	recordFilter
-	from     string
-	profile  string
-	withJSON bool
+	from       string
+	profile    string
+	overLimits bool
+	withJSON   bool
 }
 
 func newFailedRetryCmd(a *app) *cobra.Command {
@@ -49,6 +50,7 @@ of several pipelines fit, --pipeline says which.
 	opts.add(a, cmd)
 	cmd.Flags().StringVar(&opts.from, "from", "source", "source: read the rows again; payload: send what is stored")
 	addProfile(cmd, &opts.profile)
+	cmd.Flags().BoolVar(&opts.overLimits, "over-limits", false, overLimits)
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("from", fixed("source", "payload")))
 	return cmd
@@ -87,6 +89,9 @@ func runFailedRetry(ctx context.Context, a *app, opts failedRetryOptions) error 
 		return err
 	}
 	defer s.close()
+	if opts.overLimits {
+		s.engine.LiftLimits()
+	}
 	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
 		summary, err := s.engine.Retry(ctx, run.RetryOptions{Filter: opts.filter, FromPayload: opts.from == "payload"})
 		if errors.Is(err, run.ErrNothingToRetry) {

@@ -9,6 +9,7 @@ import (
 
 	"bulkhead/internal/bulkv2"
 	"bulkhead/internal/emulator"
+	"bulkhead/internal/run"
 	"bulkhead/internal/salesforce"
 	"bulkhead/internal/state"
 )
@@ -112,7 +113,7 @@ func TestLimits(t *testing.T) {
 		InstanceURL string               `json:"instance_url"`
 		Limits      map[string]limitView `json:"limits"`
 	}](t, b.etl("limits", "--json").exits(t, exitDone))
-	if l := view.Limits[limitCalls]; l.Max != 100_000 || l.Used+l.Remaining != l.Max || view.InstanceURL != b.org.URL() {
+	if l := view.Limits[run.LimitCalls]; l.Max != 100_000 || l.Used+l.Remaining != l.Max || view.InstanceURL != b.org.URL() {
 		t.Errorf("limits --json says %+v", view)
 	}
 }

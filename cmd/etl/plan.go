@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"bulkhead/cmd/etl/internal/console"
 	"bulkhead/internal/pipeline"
 	"bulkhead/internal/preflight"
+	"bulkhead/internal/project"
 	"bulkhead/internal/run"
 )
 
@@ -60,7 +62,7 @@ func runPlan(ctx context.Context, a *app, opts planOptions) error {
 		return err
 	}
 	plan.Findings, plan.Drift = shortFindings(plan.Findings), shortDrift(plan.Drift)
-	refused := wouldRefuse(s.pipeline, plan.Findings, plan.Drift)
+	refused := wouldRefuse(s.pipeline, plan.Findings, plan.Drift) || slices.ContainsFunc(plan.Allowances, run.Allowance.Passed) && s.project.Limits().When != project.AtLimitWarn
 	if err := a.printPlan(plan, !refused, opts.withJSON); err != nil {
 		return err
 	}
@@ -79,12 +81,13 @@ func (a *app) printPlan(plan *run.Plan, ready, asJSON bool) error {
 	if asJSON {
 		view := struct {
 			*run.Plan
-			Ready    bool                 `json:"ready"`
-			Findings []preflight.Finding  `json:"findings"`
-			Drift    []preflight.Drift    `json:"drift"`
-			Steps    []run.PlanStep       `json:"steps"`
-			Limits   map[string]limitView `json:"limits"`
-		}{plan, ready, list(plan.Findings), list(plan.Drift), list(plan.Steps), limitViews(plan.Limits)}
+			Ready      bool                 `json:"ready"`
+			Findings   []preflight.Finding  `json:"findings"`
+			Drift      []preflight.Drift    `json:"drift"`
+			Steps      []run.PlanStep       `json:"steps"`
+			Limits     map[string]limitView `json:"limits"`
+			Allowances []run.Allowance      `json:"allowances"`
+		}{plan, ready, list(plan.Findings), list(plan.Drift), list(plan.Steps), limitViews(plan.Limits), list(plan.Allowances)}
 		return a.printJSON(view)
 	}
 	paint := a.paint(a.stdout)
@@ -97,10 +100,18 @@ func (a *app) printPlan(plan *run.Plan, ready, asJSON bool) error {
 		a.printf("A run would be refused: mend the errors first.\n")
 		return nil
 	}
-	if !ready {
-		a.printf("A run would be refused: the org has changed, and the pipeline says \"on_drift: stop\". \"etl run --accept-drift\" starts it.\n\n")
-	}
 	printCost(a, paint, plan)
+	for _, allowance := range plan.Allowances {
+		switch {
+		case allowance.Passed():
+			a.printf("%s %s; --over-limits goes beyond.\n", paint.Bad("limit"), allowance)
+		case allowance.Crosses():
+			a.printf("%s %s: a run will not get through without going beyond.\n", paint.Warn("limit"), allowance)
+		}
+	}
+	if !ready {
+		a.printf("\nA run would be refused, as things are: see the above. --accept-drift and --over-limits of \"etl run\" start it all the same.\n")
+	}
 	return nil
 }
 
@@ -168,7 +179,7 @@ func printCost(a *app, paint console.Paint, plan *run.Plan) {
 		}
 	}
 	row("rows", rows, "")
-	row("batches", plan.Batches, limitBatches)
-	row("API calls", plan.APICalls, limitCalls)
+	row("batches", plan.Batches, run.LimitBatches)
+	row("API calls", plan.APICalls, run.LimitCalls)
 	table.Render(a.stdout)
 }

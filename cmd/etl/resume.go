@@ -14,9 +14,10 @@ import (
 )
 
 type resumeOptions struct {
-	run      string // empty: the unfinished one
-	profile  string
-	withJSON bool
+	run        string // empty: the unfinished one
+	profile    string
+	overLimits bool
+	withJSON   bool
 }
 
 func newResumeCmd(a *app) *cobra.Command {
@@ -47,6 +48,7 @@ and all is well (exit code 0, with --json null).
 		},
 	}
 	addProfile(cmd, &opts.profile)
+	cmd.Flags().BoolVar(&opts.overLimits, "over-limits", false, overLimits)
 	addJSON(cmd, &opts.withJSON)
 	return cmd
 }
@@ -78,6 +80,9 @@ func runResume(ctx context.Context, a *app, opts resumeOptions) error {
 		return err
 	}
 	defer s.close()
+	if opts.overLimits {
+		s.engine.LiftLimits()
+	}
 	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
 		return s.engine.Resume(ctx, found.ID)
 	}))

@@ -12,7 +12,7 @@ type runOptions struct {
 	pipeline, step, profile string
 	limit                   int64
 	full, abandon, withJSON bool
-	acceptDrift             bool
+	acceptDrift, overLimits bool
 }
 
 func newRunCmd(a *app) *cobra.Command {
@@ -47,6 +47,7 @@ one starts, unless --abandon gives it up.
 	flags.BoolVar(&opts.full, "full", false, "load every row, changed or not; a run does so anyway as yet, also where the pipeline says \"changes\"")
 	flags.BoolVar(&opts.abandon, "abandon", false, "give up unfinished runs of this pipeline; jobs of theirs that the org has taken go on there, uncounted")
 	addProfile(cmd, &opts.profile)
+	flags.BoolVar(&opts.overLimits, "over-limits", false, overLimits)
 	flags.BoolVar(&opts.acceptDrift, "accept-drift", false, "start although the org has changed since the last run, where the pipeline says \"on_drift: stop\"")
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("step", a.stepNames))
@@ -59,6 +60,9 @@ func runRun(ctx context.Context, a *app, opts runOptions) error {
 		return err
 	}
 	defer s.close()
+	if opts.overLimits {
+		s.engine.LiftLimits()
+	}
 	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
 		return s.engine.Run(ctx, run.Options{Step: opts.step, Limit: opts.limit, Abandon: opts.abandon, AcceptDrift: opts.acceptDrift})
 	}))

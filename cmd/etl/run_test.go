@@ -87,7 +87,7 @@ func TestPlanSendsNothing(t *testing.T) {
 		Steps    []run.PlanStep       `json:"steps"`
 		Limits   map[string]limitView `json:"limits"`
 	}](t, b.etl("plan", "customers", "--json").exits(t, exitDone))
-	if !view.Ready || view.Batches != 3 || view.APICalls == 0 || view.Findings == nil || view.Limits[limitBatches].Max != 15_000 || view.Steps[0].Rows != 25_000 {
+	if !view.Ready || view.Batches != 3 || view.APICalls == 0 || view.Findings == nil || view.Limits[run.LimitBatches].Max != 15_000 || view.Steps[0].Rows != 25_000 {
 		t.Errorf("plan --json says %+v", view)
 	}
 	if jobs := decode[struct{ Total int }](t, b.etl("jobs", "list", "--json").exits(t, exitDone)); jobs.Total != 0 {

@@ -87,9 +87,15 @@ func (a *app) openSession(ctx context.Context, p *project.Project, store *state.
 	}
 	s.engine = run.New(pipe, run.Config{
 		Source: source, Store: s.state, Failures: s.failures, Spool: files, Org: s.org, Bulk: s.bulk, Log: a.log,
+		Limits:  sharesOf(p.Limits()),
 		PollMin: a.pace.pollMin, PollMax: a.pace.pollMax, CountersSettle: a.pace.countersSettle, RetryWait: a.pace.retryWait,
 	})
 	return s, nil
+}
+
+// sharesOf translates what etl.yaml says about the org's limits.
+func sharesOf(l project.Limits) run.Limits {
+	return run.Limits{Calls: l.APICalls, Batches: l.BulkBatches, At: run.AtLimit(l.When), Wait: l.Wait}
 }
 
 func (s *session) close() {

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 
-	"bulkhead/internal/nearest"
 	"bulkhead/internal/yamlfile"
 )
 
@@ -193,27 +192,7 @@ func (d *decoder) nulls(s *Step, nulls, empty yamlfile.Value) {
 }
 
 // oneOf decodes a word of a closed list.
-func oneOf[T ~string](v yamlfile.Value, words ...T) T {
-	text := v.NonEmpty()
-	if text == "" {
-		return ""
-	}
-	known := make([]string, len(words))
-	for i, word := range words {
-		if text == string(word) {
-			return word
-		}
-		known[i] = string(word)
-	}
-	last := len(known) - 1
-	choice := strings.Join(known[:last], ", ") + " or " + known[last]
-	if near, ok := nearest.Name(text, known); ok {
-		v.Problem("%q is not known; did you mean %q? It may be %s", text, near, choice)
-	} else {
-		v.Problem("%q is not known: it may be %s", text, choice)
-	}
-	return ""
-}
+func oneOf[T ~string](v yamlfile.Value, words ...T) T { return yamlfile.OneOf(v, words...) }
 
 // at names a line for a message about two places.
 func at(p Pos) string { return fmt.Sprintf("line %d", p.Line) }

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"bulkhead/internal/yamlfile"
@@ -84,60 +82,9 @@ func number(v yamlfile.Value, least, most int64) int64 {
 }
 
 // share decodes a part of the whole: 5% or 0.05.
-func share(v yamlfile.Value) float64 {
-	if !v.Exists() {
-		return 0
-	}
-	text, kind, ok := v.Scalar()
-	part, whole := strings.CutSuffix(text, "%")
-	n, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
-	if !ok || err != nil || kind == "str" && !whole {
-		v.Problem("must be a share such as 5%% or 0.05")
-		return 0
-	}
-	if whole {
-		n /= 100
-	}
-	if math.IsNaN(n) || n <= 0 || n > 1 {
-		v.Problem("must be more than 0%% and at most 100%%, such as 5%% or 0.05")
-		return 0
-	}
-	return n
-}
+func share(v yamlfile.Value) float64 { return v.Share() }
 
 // duration decodes a length of time, such as 90s, 10m, 24h or 2d.
 func duration(v yamlfile.Value, missing, least, most time.Duration) time.Duration {
-	if !v.Exists() {
-		return missing
-	}
-	text, kind, ok := v.Scalar()
-	t, err := time.ParseDuration(text)
-	if days, isDays := strings.CutSuffix(text, "d"); isDays {
-		var n int64
-		n, err = strconv.ParseInt(days, 10, 16)
-		t = time.Duration(n) * 24 * time.Hour
-	}
-	if !ok || kind != "str" || err != nil {
-		v.Problem("must be a length of time with its unit, such as 90s, 10m, 24h or 2d")
-		return missing
-	}
-	if t < least || t > most {
-		v.Problem("must be from %s to %s", inWords(least), inWords(most))
-		return missing
-	}
-	return t
-}
-
-// inWords writes a bound the way people write it in the file.
-func inWords(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "0s"
-	case d%(24*time.Hour) == 0:
-		return strconv.Itoa(int(d/(24*time.Hour))) + "d"
-	}
-	if minutes, ok := strings.CutSuffix(d.String(), "m0s"); ok {
-		return minutes + "m"
-	}
-	return d.String()
+	return v.Duration(missing, least, most)
 }

@@ -60,6 +60,7 @@ type StepPlan struct {
 	ExternalIDCaseSensitive bool
 	SQL                     string   // what the rows are read with
 	KeyTypes                []string // SQL types of the key columns
+	LikelyRows              int64    // as the database's planner guesses
 }
 
 // ColumnPlan is a column of what is uploaded.

@@ -206,13 +206,18 @@ func (s *stepCheck) typeFault(ctx context.Context, at pipeline.Pos, field string
 }
 
 // checkPermission asks for the plan of the statement: only that finds out
-// whether our role may read the tables.
+// whether our role may read the tables. It also tells how many rows there may be.
 func (s *stepCheck) checkPermission(ctx context.Context) error {
 	tx, err := extract.Begin(ctx, s.conn)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "EXPLAIN "+s.plan.SQL)
+	var explained []struct {
+		Plan struct {
+			Rows float64 `json:"Plan Rows"`
+		}
+	}
+	err = tx.QueryRow(ctx, "EXPLAIN (FORMAT JSON) "+s.plan.SQL).Scan(&explained)
 	if rollback := tx.Rollback(ctx); rollback != nil {
 		return rollback
 	}
@@ -221,6 +226,9 @@ func (s *stepCheck) checkPermission(ctx context.Context) error {
 		s.fault(s.step.QueryPos, "", fmt.Sprintf("Postgres will not run the query: %s (SQLSTATE %s)", refused.Message, refused.Code),
 			"grant the database role what it lacks, such as SELECT on the tables")
 		return nil
+	}
+	if len(explained) > 0 {
+		s.plan.LikelyRows = int64(explained[0].Plan.Rows)
 	}
 	return err
 }

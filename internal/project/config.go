@@ -26,6 +26,7 @@ func (p *Project) read() error {
 	p.sources = readGroup(root.Get("sources").Hush(), readSource)
 	p.orgs = readGroup(root.Get("orgs").Hush(), readOrg)
 	p.readSpool(root.Get("spool"))
+	p.limits.read(root.Get("limits"))
 	root.Close("x-")
 	return doc.Err()
 }

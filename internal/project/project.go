@@ -39,6 +39,7 @@ type Project struct {
 	orgs          group
 	spoolDir      string
 	spoolMaxBytes int64
+	limits        Limits
 }
 
 // Load finds etl.yaml in dir or in the nearest of the folders above it, and
@@ -56,7 +57,7 @@ func Load(dir string, env func(string) (string, bool)) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Project{Dir: dir, File: file, spoolMaxBytes: DefaultSpoolMaxBytes}
+	p := &Project{Dir: dir, File: file, spoolMaxBytes: DefaultSpoolMaxBytes, limits: defaultLimits()}
 	p.lookup = func(name string) (string, bool) {
 		if value, ok := env(name); ok {
 			return value, true

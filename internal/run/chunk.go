@@ -116,7 +116,10 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 			return err
 		}
 	}
-	for try := 1; ; try++ {
+	for try, began := 1, time.Now(); ; try++ {
+		if err := s.engine.meter.admit(ctx, c); err != nil {
+			return err
+		}
 		// Nothing is asked of the org while what becomes of it could not be recorded.
 		c.Trail.Turn(state.StageState, s.lease.Now())
 		if err := s.lease.Hold(ctx); err != nil {
@@ -128,6 +131,13 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 			record, cancel := shield(ctx)
 			defer cancel()
 			return s.lease.Created(record, c, job.ID)
+		}
+		if bulkv2.LimitReached(err) && s.engine.meter.pauses(began, err) {
+			if err := pause(ctx, s.engine.meter.limits.Look); err != nil {
+				return err
+			}
+			try--
+			continue
 		}
 		if bulkv2.NothingAccepted(err) || try == maxCreates {
 			return s.refused("create a job", err)

@@ -43,6 +43,8 @@ type Config struct {
 	// StateWait is how long the run waits for a state database that is away before it gives up; default
 	// 5 minutes. StatePause is the first wait between two tries; it doubles; default 100 ms.
 	StateWait, StatePause time.Duration
+	// Limits is how much of the org's allowances may be used before runs send nothing more.
+	Limits Limits
 
 	// Probe hears of each of Points as it is reached, from any goroutine. It is for tests that kill the
 	// process there; nil otherwise.
@@ -55,6 +57,7 @@ type Engine struct {
 	cfg      Config
 	pipeline *pipeline.Pipeline
 	progress *Progress
+	meter    *meter
 	log      *zap.Logger
 }
 
@@ -77,6 +80,7 @@ func New(p *pipeline.Pipeline, cfg Config) *Engine {
 	}
 	e := &Engine{cfg: cfg, pipeline: p, progress: &Progress{}, log: cfg.Log.Named("run").With(zap.String("pipeline", p.Name))}
 	e.cfg.Store = cfg.Store.Patient(e.patience())
+	e.meter = newMeter(cfg.Limits, cfg.Org, e.log)
 	return e
 }
 
@@ -99,7 +103,8 @@ type Options struct {
 var ErrIncomplete = errors.New("the run could not complete")
 
 // Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
-// recorded, also beside an error. Errors: *preflight.Error, *preflight.DriftError, *state.HeldError and
+// recorded, also beside an error. Errors: *preflight.Error, *preflight.DriftError, *LimitsError,
+// *state.HeldError and
 // *state.UnfinishedError before anything was sent; ErrIncomplete when the run can be resumed or does
 // not add up; the context's error when it was interrupted.
 func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
@@ -112,6 +117,9 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 	}
 	plans, seen, err := e.preflight(ctx, steps, options, 0)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.meter.start(ctx, likely(plans, options)); err != nil {
 		return nil, err
 	}
 	begin := state.NewRun{

@@ -25,7 +25,9 @@ type Plan struct {
 	Jobs     int64                       `json:"jobs"`
 	Batches  int64                       `json:"bulk_batches"`
 	APICalls int64                       `json:"api_calls"`
-	Limits   map[string]salesforce.Limit `json:"limits"` // what the org has left
+	Limits   map[string]salesforce.Limit `json:"limits"` // what the org has left; empty where it does not show that
+	// Allowances are those of the limits that etl.yaml bounds, with what the run needs of them.
+	Allowances []Allowance `json:"allowances"`
 }
 
 // PlanStep is what a run would do in one step.
@@ -73,7 +75,7 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 		return nil, err
 	}
 	plan := &Plan{Pipeline: e.pipeline.Name, Findings: report.Findings, Drift: report.Drift}
-	if plan.Limits, err = e.cfg.Org.Limits(ctx); err != nil {
+	if plan.Limits, err = e.cfg.Org.Limits(ctx); err != nil && !hidesLimits(err) {
 		return nil, err
 	}
 	if report.Err() != nil {
@@ -89,6 +91,7 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 		plan.Batches += planned.Batches
 		plan.APICalls += planned.APICalls
 	}
+	plan.Allowances = e.meter.limits.compare(plan.Limits, plan.APICalls, plan.Batches)
 	return plan, nil
 }
 
@@ -141,6 +144,26 @@ func (p *PlanStep) estimate(sample sampler, maxRows, maxBytes int64) {
 	full := p.Rows / perChunk
 	p.Batches = full*ceilDiv(perChunk, batchRows) + ceilDiv(p.Rows-full*perChunk, batchRows)
 	p.APICalls = p.Chunks * callsPerJob
+}
+
+// likely is what a run will need, by the planner's guess of the rows: good enough for a warning, and it
+// reads no row.
+func likely(plans []*stepPlan, options Options) Plan {
+	var total Plan
+	for _, plan := range plans {
+		if options.Retry != nil {
+			break // how many records it sends, the reconciliation table knows
+		}
+		rows := plan.LikelyRows
+		if options.Limit > 0 {
+			rows = min(rows, options.Limit)
+		}
+		step := PlanStep{Rows: rows}
+		step.estimate(sampler{rows: 1}, plan.Step.Chunk.Rows, plan.Step.Chunk.Bytes)
+		total.Batches += step.Batches
+		total.APICalls += step.APICalls
+	}
+	return total
 }
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

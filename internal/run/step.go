@@ -235,6 +235,7 @@ func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
 	defer s.turns.leave(c)
 	c.Trail.Turn(c.NextStage(), s.lease.Now())
 	err := s.chunk(ctx, c)
+	s.engine.meter.settled(c)
 	s.judgeCanary(ctx, c, err)
 	if err == nil {
 		return nil
