@@ -162,6 +162,9 @@ func (a *app) observe(e bulkv2.Event) {
 		zap.String("op", e.Op), zap.String("job_id", e.JobID), zap.Int("attempt", e.Attempt), zap.Int("status", e.StatusCode),
 		zap.Duration("took", e.Took), zap.Int64("sent", e.Sent), zap.Int64("received", e.Received),
 	}
+	if e.AtOnce > 0 {
+		fields = append(fields, zap.Int("requests_at_once", e.AtOnce))
+	}
 	if e.RetryIn > 0 {
 		a.log.Named("bulkv2").Warn("request failed and is repeated", append(fields, zap.Duration("in", e.RetryIn), zap.Error(e.Err))...)
 		return

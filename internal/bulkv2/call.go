@@ -40,7 +40,12 @@ func (c *Client) do(ctx context.Context, call call, read func(*http.Response) er
 	var ev Event
 	err := c.retry(ctx, func(n int) error {
 		ev = Event{Op: call.op, Method: call.method, Path: call.path, JobID: call.jobID, Attempt: n}
+		if err := c.slots.enter(ctx); err != nil {
+			ev.Err = &NetError{Request: call.request(n), Err: err}
+			return ev.Err
+		}
 		ev.Err = c.attempt(ctx, call, &ev, read)
+		ev.AtOnce = c.slots.leave(ev.Err)
 		return ev.Err
 	}, func(_ error, wait time.Duration) {
 		ev.RetryIn = max(wait, 1)

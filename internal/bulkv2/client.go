@@ -74,6 +74,7 @@ func (c Config) validate() error {
 // Client makes and follows ingest jobs in one org. It may be used by several goroutines at once.
 type Client struct {
 	http    *http.Client
+	slots   *throttle
 	origin  *url.URL // scheme and host of the org
 	root    string   // /services/data/vXX.X, which every path begins with
 	cfg     Config
@@ -90,7 +91,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{origin: origin, root: "/services/data/v" + cfg.APIVersion, cfg: cfg}
+	c := &Client{slots: newThrottle(), origin: origin, root: "/services/data/v" + cfg.APIVersion, cfg: cfg}
 	if cfg.ClientName != "" {
 		c.options = "client=" + cfg.ClientName
 	}

@@ -15,5 +15,6 @@ type Event struct {
 	Sent       int64         // bytes of the request's body handed to the connection
 	Received   int64         // bytes of the answer's body, as they came over the wire
 	Err        error         // nil when the request did what it was for
+	AtOnce     int           // how many requests may be under way at one time, after the org refused one for that; 0: any number
 	RetryIn    time.Duration // more than 0 when the call will be repeated after this long
 }
