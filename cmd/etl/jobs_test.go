@@ -9,7 +9,6 @@ import (
 
 	"bulkhead/internal/bulkv2"
 	"bulkhead/internal/emulator"
-	"bulkhead/internal/run"
 	"bulkhead/internal/salesforce"
 	"bulkhead/internal/state"
 )
@@ -103,19 +102,6 @@ func TestJobsAbort(t *testing.T) {
 	b.etl("jobs", "abort", ours, "--yes").exits(t, exitRefused).says(t, "belongs to chunk 1", "unfinished run 1", `"etl resume 1"`)
 	cancel()
 	first().exits(t, exitInterrupted)
-}
-
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, emulator.Config{})
-	b.etl("limits").exits(t, exitDone).says(t, "DailyBulkApiBatches", "15,000")
-	view := decode[struct {
-		InstanceURL string               `json:"instance_url"`
-		Limits      map[string]limitView `json:"limits"`
-	}](t, b.etl("limits", "--json").exits(t, exitDone))
-	if l := view.Limits[run.LimitCalls]; l.Max != 100_000 || l.Used+l.Remaining != l.Max || view.InstanceURL != b.org.URL() {
-		t.Errorf("limits --json says %+v", view)
-	}
 }
 
 func TestMigrate(t *testing.T) {

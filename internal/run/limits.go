@@ -176,7 +176,8 @@ func (m *meter) admit(ctx context.Context, c *state.Chunk) error {
 		case over == nil:
 			return nil
 		case m.limits.At != AtLimitPause || !time.Now().Before(deadline):
-			return &stopError{fmt.Sprintf("%s; the next job would go beyond, so no more are made: go on later with \"etl resume %d\", or at once with \"etl resume %d --over-limits\"", over, c.RunID, c.RunID)}
+			return &stopError{fmt.Sprintf("%s; another job would take about %d more, so none is made: go on later with \"etl resume %d\", or at once with \"etl resume %d --over-limits\"",
+				over, over.Need, c.RunID, c.RunID)}
 		}
 		m.once(over.Name+" pause", fmt.Sprintf("the run pauses: %s; it goes on by itself once the org has room, and stops after %v", over, m.limits.Wait))
 		if err := pause(ctx, m.limits.Look); err != nil {
@@ -209,7 +210,8 @@ func (m *meter) try(ctx context.Context, c *state.Chunk) (*Allowance, error) {
 	return over, nil
 }
 
-// crossed is the allowance that one more job would cross, beside those that are under way.
+// crossed is the allowance that one more job would cross, beside those that are under way. Called with the
+// lock held.
 func (m *meter) crossed(batches int64) *Allowance {
 	calls := callsPerJob * int64(len(m.admitted)+1)
 	for _, a := range m.allowances(calls, batches) {
