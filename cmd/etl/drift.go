@@ -26,7 +26,7 @@ func newDriftCmd(a *app) *cobra.Command {
 		Use:   "drift [PIPELINE]",
 		Short: "Show what changed in the org since the last run",
 		Long: `Show what changed in the org, in what a pipeline uses, since its last run that
-completed: fields that are gone (and what they were most likely renamed to), that
+went well: fields that are gone (and what they were most likely renamed to), that
 became required, shorter, of another type or read-only, and values that picklists
 lost or gained. Each run keeps what the objects looked like when it started.
 Without PIPELINE all pipelines of the project are looked at.
@@ -47,7 +47,7 @@ pipeline; 4 a run would be refused, the findings say why.`,
 			return runDrift(cmd.Context(), a, opts)
 		},
 	}
-	cmd.Flags().StringVar(&opts.since, "since", "", "compare with what this `run` saw (default the last one that completed)")
+	cmd.Flags().StringVar(&opts.since, "since", "", "compare with what this `run` saw (default the last one that went well)")
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("since", func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		return a.runIDs(state.RunFilter{})(cmd, nil, word)
@@ -174,10 +174,7 @@ func (a *app) findDrift(ctx context.Context, p *project.Project, store *state.St
 
 func (a *app) printDrifts(views []driftView) {
 	paint := a.paint(a.stdout)
-	for i, v := range views {
-		if i > 0 {
-			a.printf("\n")
-		}
+	for _, v := range views {
 		name := paint.Bold(v.Pipeline)
 		since := ""
 		if v.Since != 0 {
@@ -185,7 +182,7 @@ func (a *app) printDrifts(views []driftView) {
 		}
 		switch {
 		case v.Since == 0:
-			a.printf("%s: no run into this org has completed yet, so there is nothing to compare with\n", name)
+			a.printf("%s: no run into this org has gone well yet, so there is nothing to compare with\n", name)
 		case len(v.Changes) == 0:
 			a.printf("%s: nothing that it uses has changed %s\n", name, since)
 		default:
@@ -194,12 +191,10 @@ func (a *app) printDrifts(views []driftView) {
 				a.printf("  %s\n", d)
 			}
 		}
-		if len(v.Findings) > 0 {
-			a.printf("\n")
-			printFindings(a, paint, v.Findings)
-		}
+		a.printf("\n")
+		printFindings(a, paint, v.Findings)
 		if !v.Ready {
-			a.printf("A run would be refused.\n")
+			a.printf("A run of %s would be refused.\n\n", v.Pipeline)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func TestDrift(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, emulator.Config{})
 	b.customers(20)
-	b.etl("drift").exits(t, 0).says(t, "customers: no run into this org has completed yet")
+	b.etl("drift").exits(t, 0).says(t, "customers: no run into this org has gone well yet")
 	b.etl("run", "customers").exits(t, 0)
 	b.etl("drift", "customers").exits(t, 0).says(t, "nothing that it uses has changed since run 1")
 
@@ -55,7 +55,7 @@ func TestDrift(t *testing.T) {
 	b.alter("Account", "Website", map[string]any{"name": "Home_Page__c"})
 	const renamed = "write Home_Page__c, which is new, and with the same label"
 	b.etl("run", "customers").exits(t, 4).says(t, "customers.yaml:12:7", renamed, "nothing was sent")
-	b.etl("drift").exits(t, 4).says(t, "most likely renamed to Home_Page__c", renamed, "A run would be refused")
+	b.etl("drift").exits(t, 4).says(t, "most likely renamed to Home_Page__c", renamed, "A run of customers would be refused")
 	b.etl("plan", "customers").exits(t, 4).says(t, "most likely renamed to Home_Page__c")
 	b.write("pipelines/customers.yaml", strings.ReplaceAll(customersYAML, "Website:", "Home_Page__c:"))
 	b.etl("run", "customers").exits(t, 0)

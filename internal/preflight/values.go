@@ -279,8 +279,17 @@ func (l *look) reportValues(f pipeline.Field, unknown []counted, known takes) {
 	}
 	text := strings.Join(shown, ", ")
 	if more := len(unknown) - len(shown); more > 0 {
-		text += fmt.Sprintf(" and %d more values", more)
+		text += fmt.Sprintf(" and %d more", more)
 	}
 	l.warn(f.From, f.Target, fmt.Sprintf("the source has values that are %s: %s: %s", known.what, text, refusesThem),
-		"it has "+strings.Join(known.values[:min(len(known.values), most)], ", ")+"; add what is missing in Setup, or map the values to those, such as { sql: \"CASE ... END\" }")
+		"it has "+shorten(known.values)+"; add what is missing in Setup, or map the values to those, such as { sql: \"CASE ... END\" }")
+}
+
+// shorten lists values, as many as a message bears.
+func shorten(values []string) string {
+	const shown = 12
+	if len(values) <= shown {
+		return strings.Join(values, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(values[:shown], ", "), len(values)-shown)
 }

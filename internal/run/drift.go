@@ -14,11 +14,12 @@ import (
 	"bulkhead/internal/state"
 )
 
-// Drift is what changed in the org, in what a pipeline uses, since its last run that completed.
+// Drift is what changed in the org, in what a pipeline uses, since its last run that went well: that completed, and
+// loaded something.
 type Drift struct {
 	Pipeline string `json:"pipeline"`
 	// Since is the run that it is compared with, the latest where steps ran apart; 0 where none has
-	// completed yet, and so nothing is known to compare with.
+	// gone well yet, and so nothing is known to compare with.
 	Since   int64      `json:"since_run"`
 	SinceAt *time.Time `json:"since_at"`
 	// Changes are by their place in the pipeline file.
@@ -28,7 +29,7 @@ type Drift struct {
 	Findings []preflight.Finding `json:"findings"`
 }
 
-// FindDrift compares the org with what the pipeline's last run that completed saw, or, with since not 0,
+// FindDrift compares the org with what the pipeline's last run that went well saw, or, with since not 0,
 // with what that run saw. It asks the org to describe each object once, and the source nothing.
 func FindDrift(ctx context.Context, store *state.Store, org *salesforce.Org, p *pipeline.Pipeline, since int64) (*Drift, error) {
 	var describes []state.Describe
@@ -59,7 +60,7 @@ func FindDrift(ctx context.Context, store *state.Store, org *salesforce.Org, p *
 }
 
 // known is what the org looked like before: to the run that is resumed, or else to the last run of the
-// pipeline that completed.
+// pipeline that went well.
 func (e *Engine) known(ctx context.Context, resumed int64) (preflight.Known, error) {
 	var list []state.Describe
 	var err error

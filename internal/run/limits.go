@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -273,5 +272,5 @@ func (l Limits) compare(org map[string]salesforce.Limit, calls, batches int64) [
 // hidesLimits reports whether an error means that the org does not show its limits to our user.
 func hidesLimits(err error) bool {
 	var refused *salesforce.APIError
-	return errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden && !refused.Retryable()
+	return errors.As(err, &refused) && refused.Forbidden()
 }

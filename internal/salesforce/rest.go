@@ -54,6 +54,11 @@ func (e *APIError) Retryable() bool {
 	return e.StatusCode >= 500 || e.Code == "REQUEST_LIMIT_EXCEEDED"
 }
 
+// Forbidden reports whether the request is refused for want of a permission.
+func (e *APIError) Forbidden() bool {
+	return e.StatusCode == http.StatusForbidden && !e.Retryable()
+}
+
 // get reads path into v, and repeats that for passing troubles.
 func (o *Org) get(ctx context.Context, op, path string, query url.Values, v any) error {
 	var last error

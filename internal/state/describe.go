@@ -66,26 +66,30 @@ func pruneDescribes(ctx context.Context, tx pgx.Tx, pipeline string) error {
 	return nil
 }
 
+// loadedSomething is true of runs that are worth to compare with. One that completed without loading a
+// record may have failed for what had changed.
+const loadedSomething = `(r.state = 'succeeded' OR r.state = 'completed_with_failures' AND r.rows_loaded > 0)`
+
 const describeColumns = `d.object, b.body, r.id, r.started_at
 	FROM etl.run_describes d JOIN etl.describes b USING (hash) JOIN etl.runs r ON r.id = d.run_id`
 
-// LastDescribes returns each object as the pipeline's last run that completed and used it saw it in this
-// org.
+// LastDescribes returns each object as the pipeline's last run that went well and used it saw it in this
+// org: one that completed, and loaded something if there was anything to load.
 func (s *Store) LastDescribes(ctx context.Context, pipeline, orgID string) ([]Describe, error) {
 	return s.describes(ctx, `SELECT DISTINCT ON (d.object) `+describeColumns+`
-		WHERE r.pipeline = $1 AND r.org_id = $2 AND r.state IN ('succeeded', 'completed_with_failures')
+		WHERE r.pipeline = $1 AND r.org_id = $2 AND `+loadedSomething+`
 		ORDER BY d.object, r.id DESC`, pipeline, orgID)
 }
 
-// DescribesBefore returns those objects that the run saw otherwise than the last run before it that
-// completed and used them, as that one saw them.
+// DescribesBefore returns those objects that the run saw otherwise than the last run before it that went
+// well and used them, as that one saw them.
 func (s *Store) DescribesBefore(ctx context.Context, runID int64) ([]Describe, error) {
 	return s.describes(ctx, `SELECT `+describeColumns+`
 		JOIN (SELECT DISTINCT ON (d.object) now.object, now.hash, r.id
 			FROM etl.run_describes now
 			JOIN etl.runs this ON this.id = now.run_id
 			JOIN etl.runs r ON r.pipeline = this.pipeline AND r.org_id = this.org_id AND r.id < this.id
-				AND r.state IN ('succeeded', 'completed_with_failures')
+				AND `+loadedSomething+`
 			JOIN etl.run_describes d ON d.run_id = r.id AND d.object = now.object
 			WHERE now.run_id = $1
 			ORDER BY d.object, r.id DESC) AS last ON last.id = d.run_id AND last.object = d.object AND last.hash <> d.hash

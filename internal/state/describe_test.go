@@ -27,6 +27,9 @@ func saw(t *testing.T, store *state.Store, end state.RunState, bodies ...string)
 	if err := lease.FinishRun(t.Context(), end, "", 0); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := store.Pool().Exec(t.Context(), `UPDATE etl.runs SET rows_loaded = 1 WHERE id = $1`, lease.RunID()); err != nil {
+		t.Fatal(err)
+	}
 	return lease.RunID()
 }
 
@@ -56,6 +59,8 @@ func TestDescribes(t *testing.T) {
 	one := saw(t, store, state.RunSucceeded, "c")
 	failed := saw(t, store, state.RunFailed, "d", "d")
 	last := saw(t, store, state.RunSucceeded, "c", "e")
+	useless := saw(t, store, state.RunCompletedWithFailures, "f", "f")
+	pgtest.Exec(t, dsn, fmt.Sprintf(`UPDATE etl.runs SET rows_loaded = 0 WHERE id = %d`, useless))
 	for _, tc := range []struct{ name, got, want string }{
 		{"the last of each", text(store.LastDescribes(t.Context(), "crm", "00D1")), fmt.Sprintf("%d Object1 {\"is\": \"c\"}\n%d Object2 {\"is\": \"e\"}\n", last, last)},
 		{"of another org", text(store.LastDescribes(t.Context(), "crm", "00D2")), ""},
