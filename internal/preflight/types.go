@@ -100,10 +100,10 @@ func (s *stepCheck) checkTypes() {
 
 // checkType compares the type of a column with that of its field.
 func (s *stepCheck) checkType(f pipeline.Field, field *salesforce.Field, sourceType string) {
-	have, want := sourceFamily(sourceType), fieldFamily(field.Type)
-	if have == unknown || want == unknown || fits(have, want) {
+	if Fits(sourceType, *field) {
 		return
 	}
+	have, want := sourceFamily(sourceType), fieldFamily(field.Type)
 	fix := ""
 	switch {
 	case have == timestamp && want == date:
@@ -116,6 +116,13 @@ func (s *stepCheck) checkType(f pipeline.Field, field *salesforce.Field, sourceT
 		fix = "map another column, or an expression that gives " + string(want)
 	}
 	s.warn(f.From, f.Target, fmt.Sprintf("the source has %s (%s), but the field takes %s (%s): Salesforce will refuse every record", have, sourceType, want, field.Type), fix)
+}
+
+// Fits says whether a field may take values of an SQL type, as far as that can be
+// told without them.
+func Fits(sourceType string, field salesforce.Field) bool {
+	have, want := sourceFamily(sourceType), fieldFamily(field.Type)
+	return have == unknown || want == unknown || fits(have, want)
 }
 
 // fits says whether a field of one family may take values of another. What
