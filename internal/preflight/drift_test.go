@@ -166,7 +166,7 @@ func TestDrift(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			login, server := orgWithServer(t)
-			before, err := preflight.Check(t.Context(), conn, login, p, p.Steps, nil)
+			before, err := preflight.Check(t.Context(), conn, login, p, p.Steps, preflight.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestDrift(t *testing.T) {
 			if err := server.Alter(tc.object, tc.change); err != nil {
 				t.Fatal(err)
 			}
-			after, err := preflight.Check(t.Context(), nil, login, p, p.Steps, remember(before))
+			after, err := preflight.Check(t.Context(), nil, login, p, p.Steps, preflight.Options{Known: remember(before)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,14 +200,14 @@ func TestDrift(t *testing.T) {
 func TestDriftOfObject(t *testing.T) {
 	t.Parallel()
 	p := parse(t, drifting)
-	before, err := preflight.Check(t.Context(), nil, org(t), p, p.Steps, nil)
+	before, err := preflight.Check(t.Context(), nil, org(t), p, p.Steps, preflight.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	renamed := parse(t, strings.ReplaceAll(drifting, "object: Contact", "object: Kontact"))
 	known := remember(before)
 	known["kontact"] = known["contact"]
-	after, err := preflight.Check(t.Context(), nil, org(t), renamed, renamed.Steps, known)
+	after, err := preflight.Check(t.Context(), nil, org(t), renamed, renamed.Steps, preflight.Options{Known: known})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestExamplePasses(t *testing.T) {
 	t.Parallel()
 	p := load(t, filepath.Join("..", "..", pipeline.Folder, "customers.yaml"))
 	asked := &counting{Describer: org(t), described: map[string]int{}}
-	report, err := preflight.Check(t.Context(), source(t), asked, p, p.Ordered(), nil)
+	report, err := preflight.Check(t.Context(), source(t), asked, p, p.Ordered(), preflight.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestFindings(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			p := load(t, file)
-			report, err := preflight.Check(t.Context(), source(t), org(t), p, p.Steps, nil)
+			report, err := preflight.Check(t.Context(), source(t), org(t), p, p.Steps, preflight.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -214,13 +214,13 @@ func TestLostConnections(t *testing.T) {
 	p := load(t, filepath.Join("..", "..", pipeline.Folder, "customers.yaml"))
 	conn := source(t)
 	down := errors.New("down")
-	if _, err := preflight.Check(t.Context(), conn, unreachable{down}, p, p.Steps, nil); !errors.Is(err, down) {
+	if _, err := preflight.Check(t.Context(), conn, unreachable{down}, p, p.Steps, preflight.Options{}); !errors.Is(err, down) {
 		t.Errorf("org down: %v", err)
 	}
 	if err := conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := preflight.Check(t.Context(), conn, org(t), p, p.Steps, nil); err == nil {
+	if report, err := preflight.Check(t.Context(), conn, org(t), p, p.Steps, preflight.Options{}); err == nil {
 		t.Errorf("database down: %+v", report)
 	}
 }
@@ -231,7 +231,7 @@ func TestSuggestsWithoutList(t *testing.T) {
 	t.Parallel()
 	p := load(t, filepath.Join("..", "..", pipeline.Folder, "customers.yaml"))
 	nothing := unreachable{&salesforce.NotFoundError{Object: "Account"}}
-	report, err := preflight.Check(t.Context(), source(t), nothing, p, p.Steps[:1], nil)
+	report, err := preflight.Check(t.Context(), source(t), nothing, p, p.Steps[:1], preflight.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestValues(t *testing.T) {
 	login, server := orgWithServer(t)
 	recordTypes(t, server)
 	p := parse(t, valuesYAML)
-	report, err := preflight.Check(t.Context(), conn, login, p, p.Steps, nil)
+	report, err := preflight.Check(t.Context(), conn, login, p, p.Steps, preflight.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func FindDrift(ctx context.Context, store *state.Store, org *salesforce.Org, p *
 	if err != nil {
 		return nil, err
 	}
-	report, err := preflight.Check(ctx, nil, org, p, p.Ordered(), known)
+	report, err := preflight.Check(ctx, nil, org, p, p.Ordered(), preflight.Options{Known: known})
 	if err != nil {
 		return nil, err
 	}

@@ -182,6 +182,7 @@ func (e *Engine) Resume(ctx context.Context, runID int64) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.meter.look(ctx)
 	lease, err := e.cfg.Store.Take(ctx, runID)
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ type meter struct {
 	log    *zap.Logger
 
 	mu       sync.Mutex
-	readAt   time.Time        // when batches was read; zero before
+	readAt   time.Time        // when batches was asked for; zero before
 	hidden   bool             // the org does not show its limits to our user
 	batches  salesforce.Limit // as read
 	ended    int64            // batches of our jobs that ended since
@@ -102,11 +102,11 @@ func (m *meter) start(ctx context.Context, need Plan) error {
 	if m.limits.Calls == 0 && m.limits.Batches == 0 {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if err := m.read(ctx); err != nil {
 		return err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var passed []Allowance
 	for _, a := range m.allowances(need.APICalls, need.Batches) {
 		switch {
@@ -145,12 +145,20 @@ func (m *meter) allowances(calls, batches int64) []Allowance {
 	return list
 }
 
-// read asks the org for its limits; that of the calls comes with every answer. Called with the lock held.
+// read asks the org for its limits, unless another worker has done so just now; that of the calls comes
+// with every answer. The lock is not held for it: others go by what is known.
 func (m *meter) read(ctx context.Context) error {
-	if m.hidden {
+	m.mu.Lock()
+	if m.hidden || time.Since(m.readAt) < m.limits.Look || m.limits.Calls == 0 && m.limits.Batches == 0 {
+		m.mu.Unlock()
 		return nil
 	}
+	m.readAt = time.Now()
+	ended := m.ended
+	m.mu.Unlock()
 	limits, err := m.org.Limits(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch {
 	case hidesLimits(err):
 		m.hidden = true
@@ -159,7 +167,8 @@ func (m *meter) read(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	m.batches, m.ended, m.readAt = limits[LimitBatches], 0, time.Now()
+	m.batches = limits[LimitBatches]
+	m.ended -= ended
 	return nil
 }
 
@@ -168,10 +177,8 @@ func (m *meter) read(ctx context.Context) error {
 func (m *meter) admit(ctx context.Context, c *state.Chunk) error {
 	deadline := time.Now().Add(m.limits.Wait)
 	for {
-		over, err := m.try(ctx, c)
+		over := m.try(ctx, c)
 		switch {
-		case err != nil:
-			return err
 		case over == nil:
 			return nil
 		case m.limits.At != AtLimitPause || !time.Now().Before(deadline):
@@ -185,20 +192,21 @@ func (m *meter) admit(ctx context.Context, c *state.Chunk) error {
 	}
 }
 
+// look reads the limits, as far as they can be read.
+func (m *meter) look(ctx context.Context) {
+	if err := m.read(ctx); err != nil && ctx.Err() == nil {
+		m.log.Warn("the org's limits could not be read; the run goes by what it knew", zap.Error(err))
+	}
+}
+
 // try admits a chunk's job, or says which allowance it would cross.
-func (m *meter) try(ctx context.Context, c *state.Chunk) (*Allowance, error) {
+func (m *meter) try(ctx context.Context, c *state.Chunk) *Allowance {
+	m.look(ctx) // what others use shows only when the org is asked
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.admitted, c.ID) // of a job that was replaced: it processed nothing
 	need := ceilDiv(c.RowsSent, batchRows)
 	over := m.crossed(need)
-	// What others use shows only when the org is asked.
-	if time.Since(m.readAt) >= m.limits.Look && (m.limits.Calls > 0 || m.limits.Batches > 0) {
-		if err := m.read(ctx); err != nil {
-			m.log.Warn("the org's limits could not be read; the run goes by what it knew", zap.Error(err))
-		}
-		over = m.crossed(need)
-	}
 	if over != nil && m.limits.At == AtLimitWarn {
 		m.tell(over.Name, "the org's limits: "+over.String()+"; the run goes on")
 		over = nil
@@ -206,7 +214,7 @@ func (m *meter) try(ctx context.Context, c *state.Chunk) (*Allowance, error) {
 	if over == nil {
 		m.admitted[c.ID] = need
 	}
-	return over, nil
+	return over
 }
 
 // crossed is the allowance that one more job would cross, beside those that are under way. Called with the

@@ -70,7 +70,7 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := e.check(ctx, steps, known)
+	report, err := e.check(ctx, steps, preflight.Options{Known: known})
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,8 @@ func (e *Engine) preflight(ctx context.Context, steps []*pipeline.Step, options 
 	if err != nil {
 		return nil, nil, err
 	}
-	report, err := e.check(ctx, steps, known)
+	// A resume and a retry send no rows that were not looked at before.
+	report, err := e.check(ctx, steps, preflight.Options{Known: known, NoValues: resumed != 0 || options.Retry != nil})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,13 +55,13 @@ func (e *Engine) preflight(ctx context.Context, steps []*pipeline.Step, options 
 }
 
 // check runs the preflight of the given steps and returns its whole report.
-func (e *Engine) check(ctx context.Context, steps []*pipeline.Step, known preflight.Known) (*preflight.Report, error) {
+func (e *Engine) check(ctx context.Context, steps []*pipeline.Step, options preflight.Options) (*preflight.Report, error) {
 	conn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return preflight.Check(ctx, conn, e.cfg.Org, e.pipeline, steps, known)
+	return preflight.Check(ctx, conn, e.cfg.Org, e.pipeline, steps, options)
 }
 
 func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {
