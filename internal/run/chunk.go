@@ -116,8 +116,9 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 			return err
 		}
 	}
+	rest := func(ctx context.Context) error { return s.restForLimit(ctx, c) }
 	for try, began := 1, time.Now(); ; try++ {
-		if err := s.engine.meter.admit(ctx, c); err != nil {
+		if err := s.engine.meter.admit(ctx, c, rest); err != nil {
 			return err
 		}
 		// Nothing is asked of the org while what becomes of it could not be recorded.
@@ -133,7 +134,7 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 			return s.lease.Created(record, c, job.ID)
 		}
 		if bulkv2.LimitReached(err) && s.engine.meter.pauses(began, err) {
-			if err := pause(ctx, s.engine.meter.limits.Look); err != nil {
+			if err := rest(ctx); err != nil {
 				return err
 			}
 			try--
@@ -148,6 +149,14 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 			return err
 		}
 	}
+}
+
+// restForLimit waits a while for the org to have room again.
+func (s *stepRun) restForLimit(ctx context.Context, c *state.Chunk) error {
+	c.Trail.Turn(state.StageLimit, s.lease.Now())
+	err := pause(ctx, s.engine.meter.limits.Look)
+	c.Trail.Turn(state.StageCreate, s.lease.Now())
+	return err
 }
 
 // createJob is not torn apart by an interruption: a job whose id nobody read stays in the org.

@@ -172,9 +172,9 @@ func (m *meter) read(ctx context.Context) error {
 	return nil
 }
 
-// admit waits until a job with so many records may be made for a chunk. It returns a *stopError where it
-// may not.
-func (m *meter) admit(ctx context.Context, c *state.Chunk) error {
+// admit waits until a job may be made for a chunk, resting in between. It returns a *stopError where it may
+// not.
+func (m *meter) admit(ctx context.Context, c *state.Chunk, rest func(context.Context) error) error {
 	deadline := time.Now().Add(m.limits.Wait)
 	for {
 		over := m.try(ctx, c)
@@ -186,7 +186,7 @@ func (m *meter) admit(ctx context.Context, c *state.Chunk) error {
 				over, over.Need, c.RunID, c.RunID)}
 		}
 		m.once(over.Name+" pause", fmt.Sprintf("the run pauses: %s; it goes on by itself once the org has room, and stops after %v", over, m.limits.Wait))
-		if err := pause(ctx, m.limits.Look); err != nil {
+		if err := rest(ctx); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,11 @@ func TestLimitPauses(t *testing.T) {
 	b.mustBalance(t, mustComplete(t, s, err, state.RunSucceeded))
 	if logs.FilterMessageSnippet("the run pauses").Len() != 1 || logs.FilterMessageSnippet("is likely to need").Len() != 1 {
 		t.Errorf("said: %v", logs.All())
+	}
+	chunks, err := b.store.Chunks(t.Context(), s.ID, "")
+	waited := func(turn state.Turn) bool { return turn.Stage == state.StageLimit }
+	if err != nil || !slices.ContainsFunc(chunks, func(c *state.Chunk) bool { return slices.ContainsFunc(c.Trail, waited) }) {
+		t.Errorf("no chunk's trail shows the pause; %v", err)
 	}
 
 	b.allow(t, run.LimitBatches, 100, 25)

@@ -14,6 +14,7 @@ const (
 	StageRead    Stage = "read"    // rows come from the source and go into the chunk's file
 	StageQueue   Stage = "queue"   // the file is whole and waits for a worker
 	StageRest    Stage = "rest"    // records that failed for a passing reason wait before they are sent again
+	StageLimit   Stage = "limit"   // the run pauses for a limit of the org
 	StageCreate  Stage = "create"  // a job is made
 	StageUpload  Stage = "upload"  // the file is sent
 	StageTurn    Stage = "turn"    // the file is sent, and the org processes as many jobs as it is to

@@ -49,6 +49,7 @@ func Stages() []Stage {
 		{state.StageRoom, 'F', Spool, "the spool is full: reading waits for room"},
 		{state.StageQueue, '.', Spool, "the file is ready and waits for a worker"},
 		{state.StageRest, 'z', Salesforce, "records that hit locked rows rest before they are sent again"},
+		{state.StageLimit, 'L', Salesforce, "a limit of the org is reached, and the run pauses for it"},
 		{state.StageCreate, 'C', Network, "the job is made, after a pause where an upload broke off"},
 		{state.StageUpload, 'U', Network, "the file is sent"},
 		{state.StageTurn, ':', Spool, "the file is sent and waits until Salesforce may process another job"},
