@@ -80,8 +80,8 @@ type Options struct {
 	NoValues bool
 }
 
-// Check checks steps of a pipeline. Only what keeps it from looking at all, such as a lost connection, is an error
-// here; all else is in the report. It asks the org to describe each object that
+// Check checks steps of a pipeline. Only what keeps it from looking at all,
+// such as a lost connection, is an error here; all else is in the report. It asks the org to describe each object that
 // the steps use once, and where an object is not there to list those that are.
 // A nil conn leaves the source out: then no plan is whole.
 func Check(ctx context.Context, conn *pgx.Conn, org Describer, p *pipeline.Pipeline, steps []*pipeline.Step, options Options) (*Report, error) {

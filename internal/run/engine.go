@@ -103,8 +103,7 @@ type Options struct {
 var ErrIncomplete = errors.New("the run could not complete")
 
 // Run loads the pipeline. The summary is that of the run as it ended, and is there whenever a run was
-// recorded, also beside an error. Errors: *preflight.Error, *preflight.DriftError, *LimitsError,
-// *state.HeldError and
+// recorded, also beside an error. Errors: *preflight.Error, *preflight.DriftError, *LimitsError, *state.HeldError and
 // *state.UnfinishedError before anything was sent; ErrIncomplete when the run can be resumed or does
 // not add up; the context's error when it was interrupted.
 func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
