@@ -119,6 +119,9 @@ func (s *stepRun) create(ctx context.Context, c *state.Chunk, fresh bool) error 
 	rest := func(ctx context.Context) error { return s.restForLimit(ctx, c) }
 	for try, began := 1, time.Now(); ; try++ {
 		if err := s.engine.meter.admit(ctx, c, rest); err != nil {
+			if s.halts.stopped() {
+				return nil // another chunk has said so
+			}
 			return err
 		}
 		// Nothing is asked of the org while what becomes of it could not be recorded.

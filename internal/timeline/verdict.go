@@ -44,7 +44,7 @@ func (t *Timeline) Hint() string {
 	case Network:
 		return "The line to the org was the limit: more uploads at once (chunk.parallel), a better line, fewer columns."
 	case Salesforce:
-		return "The org's processing was the limit: triggers, flows and sharing rules of the object, lock contention, more jobs at once (chunk.parallel)."
+		return "The org's processing was the limit: triggers, flows and sharing rules of the object, lock contention, more jobs at once (chunk.parallel); where chunks show L, an allowance of the org (etl limits)."
 	case StateDB:
 		return "The state database was the limit: its disk and its distance; fewer, larger chunks write less often."
 	}
