@@ -42,7 +42,7 @@ func TestTrails(t *testing.T) {
 	const (
 		made   = "create state create state " // the run is held before the job is made, and recorded after
 		read   = "read state queue " + made
-		sent   = "upload state close state close state process state "
+		sent   = "upload state turn close state close state process state "
 		settle = "results state done"
 	)
 	for _, test := range []struct {
