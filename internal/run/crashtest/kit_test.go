@@ -20,6 +20,7 @@ import (
 // place is where a run happens: all that outlives a process.
 type place struct {
 	DSN, URL, Spool string
+	Silence         time.Duration // how long the org may say nothing; 0: bulkv2's defaults
 }
 
 // kit is what one process opens to run a pipeline in a place.
@@ -54,7 +55,7 @@ func (p place) open(ctx context.Context, probe func(string)) (*kit, error) {
 
 func (k *kit) assemble(ctx context.Context, p place, transport http.RoundTripper, probe func(string)) error {
 	org, err := salesforce.Open(ctx, salesforce.Config{
-		LoginURL: p.URL, ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret, Transport: transport,
+		LoginURL: p.URL, ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret, Transport: transport, Timeout: p.Silence,
 	})
 	if err != nil {
 		return err
@@ -65,6 +66,7 @@ func (k *kit) assemble(ctx context.Context, p place, transport http.RoundTripper
 	}
 	client, err := bulkv2.New(bulkv2.Config{
 		HTTP: org.HTTPClient(), InstanceURL: org.InstanceURL(), APIVersion: org.APIVersion(),
+		AnswerTimeout: p.Silence, IdleTimeout: p.Silence,
 		Retry: bulkv2.RetryConfig{Base: time.Millisecond, Cap: 10 * time.Millisecond, LimitBase: time.Millisecond},
 	})
 	if err != nil {
