@@ -247,7 +247,7 @@ func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
 	if errors.As(err, &stop) && c.State == state.ChunkReconciled {
 		return nil
 	}
-	s.log.Warn("chunk halted", zap.Int("chunk", c.Seq), zap.String("state", string(c.State)), zap.String("job_id", c.JobID), zap.Error(err))
+	s.log.Warn(ChunkHalted, zap.Int("chunk", c.Seq), zap.String("state", string(c.State)), zap.String("job_id", c.JobID), zap.Error(err))
 	record, cancel := shield(ctx)
 	defer cancel()
 	return s.lease.Halt(record, c, err.Error())
