@@ -21,6 +21,7 @@ import (
 type place struct {
 	DSN, URL, Spool string
 	Silence         time.Duration // how long the org may say nothing; 0: bulkv2's defaults
+	JobBytes        int64         // of run.Config
 }
 
 // kit is what one process opens to run a pipeline in a place.
@@ -75,7 +76,7 @@ func (k *kit) assemble(ctx context.Context, p place, transport http.RoundTripper
 	k.config = run.Config{
 		Source: p.DSN, Store: k.store, Failures: reconcile.NewStore(k.store.Pool()), Spool: files, Org: org, Bulk: client,
 		PollMin: time.Millisecond, PollMax: 10 * time.Millisecond, CountersSettle: time.Millisecond,
-		UploadWait: time.Millisecond, RetryWait: time.Millisecond, Probe: probe,
+		UploadWait: time.Millisecond, RetryWait: time.Millisecond, JobBytes: p.JobBytes, Probe: probe,
 	}
 	return nil
 }

@@ -33,6 +33,9 @@ type lot struct {
 	free []*stage
 }
 
+// lotJobBytes is more than any chunk of the scenarios has at first.
+const lotJobBytes = 8_000
+
 func newLot(tb testing.TB) *lot { return &lot{tb: tb} }
 
 // take returns an empty stage. One that a failed test used is not given to another, so that its database
@@ -46,6 +49,7 @@ func (l *lot) take(tb testing.TB) *stage {
 		st, l.free = l.free[n-1], l.free[:n-1]
 	} else {
 		st = build(l.tb, emulator.Config{BatchSize: 5})
+		st.JobBytes = lotJobBytes
 	}
 	tb.Cleanup(func() {
 		st.kit.store.Close()
