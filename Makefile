@@ -43,8 +43,7 @@ fuzz: ## Run each fuzz test for a short while (FUZZTIME=30s)
 
 .PHONY: verify
 verify: ## Check that the modules are what go.sum says, and that go.mod lists what is used
-	$(GO) mod verify
-	$(GO) mod tidy -diff
+	@GO="$(GO)" sh scripts/verify.sh
 
 # Its database is on the internet, so it is no part of test: a closed network is no reason to fail there.
 .PHONY: vuln
