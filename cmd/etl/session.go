@@ -88,7 +88,7 @@ func (a *app) openSession(ctx context.Context, p *project.Project, store *state.
 	s.engine = run.New(pipe, run.Config{
 		Source: source, Store: s.state, Failures: s.failures, Spool: files, Org: s.org, Bulk: s.bulk, Log: a.log,
 		StateWait: p.StateWait(),
-		PollMin: a.pace.pollMin, PollMax: a.pace.pollMax, CountersSettle: a.pace.countersSettle, RetryWait: a.pace.retryWait,
+		PollMin:   a.pace.pollMin, PollMax: a.pace.pollMax, CountersSettle: a.pace.countersSettle, RetryWait: a.pace.retryWait,
 	})
 	return s, nil
 }

@@ -67,6 +67,7 @@ type failedResults struct{ *manyFailed }
 func (failedResults) Header() []string {
 	return []string{"sf__Id", "sf__Error", "Legacy_Id__c", "Name"}
 }
+
 func (r failedResults) Record() []string {
 	return []string{"", "X:no:Name --", eightDigits(r.rows - r.at + 1), failedName}
 }
