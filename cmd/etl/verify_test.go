@@ -9,17 +9,16 @@ import (
 	"bulkhead/internal/state"
 )
 
-// unaccountable is a load of 40 customers in two jobs. The first is aborted half way and its results are
-// gone, so 5 of its 20 records are in the org and nobody's account says so.
+// unaccountable is a load of 20 customers whose job is aborted half way and whose results are gone: 5
+// records are in the org and nobody's account says so.
 func unaccountable(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t, emulator.Config{BatchSize: 5})
-	b.customers(40)
-	b.write("pipelines/customers.yaml", customersYAML+"    chunk: { rows: 20, parallel: 1 }\n")
+	b.customers(20)
 	b.fault(emulator.Fault{On: emulator.OnJob, Do: emulator.DoJobAbort, Batches: 1, Times: 1})
 	b.fault(emulator.Fault{Method: "GET", Path: "failedResults", Do: emulator.DoStatus, Status: 404, Code: "NOT_FOUND", Message: "gone", Times: 1})
 	b.etl("run", "customers").exits(t, exitIncomplete).says(t, "inconsistent", "up to (20)", "etl verify 1")
-	if n := b.count("SELECT COUNT() FROM Account"); n != 25 {
+	if n := b.count("SELECT COUNT() FROM Account"); n != 5 {
 		t.Fatalf("the org has %d", n)
 	}
 	return b
@@ -36,14 +35,14 @@ func TestVerifyChangesNothingUntilItIsTold(t *testing.T) {
 	}
 
 	b.etl("verify", "1", "--requeue").exits(t, exitDone).says(t, "5 present, 15 missing", `sent again by "etl failed retry --run 1"`)
-	b.etl("show", "1").exits(t, exitDone).says(t, "25 of 40 rows loaded")
+	b.etl("show", "1").exits(t, exitDone).says(t, "5 of 20 rows loaded")
 	if records := b.records(); len(records.Records) != 15 || records.Records[0].Kind != "unprocessed" {
 		t.Errorf("got %+v", records)
 	}
 	b.etl("verify", "1").exits(t, exitDone).says(t, "Every chunk of run 1 that was sent is accounted for.")
 	b.etl("verify", "1", "--requeue").exits(t, exitUsage).says(t, "nothing of it is left")
 	b.etl("failed", "retry", "--run", "1").exits(t, exitDone)
-	if n := b.count("SELECT COUNT() FROM Account"); n != 40 {
+	if n := b.count("SELECT COUNT() FROM Account"); n != 20 {
 		t.Errorf("the org has %d", n)
 	}
 }
@@ -63,7 +62,7 @@ func TestVerifyAsJSON(t *testing.T) {
 		t.Errorf("the first that is missing is %+v, want %+v", v.Examples[0], first)
 	}
 	v = decode[view](t, b.etl("verify", "1", "--requeue", "--json").exits(t, exitDone))
-	if v.Run == nil || v.Run.State != state.RunCompletedWithFailures || v.Run.Loaded != 25 || v.Run.Unprocessed != 15 {
+	if v.Run == nil || v.Run.State != state.RunCompletedWithFailures || v.Run.Loaded != 5 || v.Run.Unprocessed != 15 {
 		t.Errorf("got %+v, run %+v", v, v.Run)
 	}
 	v = decode[view](t, b.etl("verify", "1", "--json").exits(t, exitDone))
