@@ -102,29 +102,31 @@ func TestResultsInAnotherShapeFindTheirRecords(t *testing.T) {
 // do not balance, and settles the job once they tell the truth.
 func TestResultsThatLeaveOutOrRepeatARecordAreNotBelieved(t *testing.T) {
 	t.Parallel()
-	for name, mangle := range map[string]mangler{
-		"one is missing":                  func(rows [][]string) [][]string { return rows[1:] },
-		"all are missing":                 func([][]string) [][]string { return nil },
-		"one is there twice":              func(rows [][]string) [][]string { return append(rows, rows[0]) },
-		"one is there instead of another": func(rows [][]string) [][]string { return append(rows[1:], rows[1]) },
+	for _, lie := range []struct {
+		name, operation string
+		mangle          mangler
+	}{
+		{"one is missing", "insert", func(rows [][]string) [][]string { return rows[1:] }},
+		{"all are missing", "upsert", func([][]string) [][]string { return nil }},
+		{"one is there twice", "insert", func(rows [][]string) [][]string { return append(rows, rows[0]) }},
+		{"one is there instead of another", "insert", func(rows [][]string) [][]string { return append(rows[1:], rows[1]) }},
+		{"one is there instead of another", "upsert", func(rows [][]string) [][]string { return append(rows[1:], rows[1]) }},
 	} {
-		for _, operation := range []string{"insert", "upsert"} {
-			t.Run(name+", "+operation, func(t *testing.T) {
-				t.Parallel()
-				b := setup(t, emulator.Config{})
-				b.refusable(t)
-				b.loginBy(t, b.server.URL(), mangle)
-				yaml := accounts(operation, "")
-				s, err := b.engine(t, yaml).Run(t.Context(), run.Options{})
-				if !errors.Is(err, run.ErrIncomplete) || s.State != state.RunInconsistent || !s.Unfinished || !strings.Contains(s.Error, "chunk 1") || len(b.open(t)) != 0 {
-					t.Fatalf("got %v, %+v", err, s)
-				}
-				b.login(t, b.server.URL())
-				s, err = b.engine(t, yaml).Resume(t.Context(), s.ID)
-				b.mustBalance(t, mustComplete(t, s, err, state.RunCompletedWithFailures))
-				b.mustHaveRefused(t, s)
-			})
-		}
+		t.Run(lie.name+", "+lie.operation, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, emulator.Config{})
+			b.refusable(t)
+			b.loginBy(t, b.server.URL(), lie.mangle)
+			yaml := accounts(lie.operation, "")
+			s, err := b.engine(t, yaml).Run(t.Context(), run.Options{})
+			if !errors.Is(err, run.ErrIncomplete) || s.State != state.RunInconsistent || !s.Unfinished || !strings.Contains(s.Error, "chunk 1") || len(b.open(t)) != 0 {
+				t.Fatalf("got %v, %+v", err, s)
+			}
+			b.login(t, b.server.URL())
+			s, err = b.engine(t, yaml).Resume(t.Context(), s.ID)
+			b.mustBalance(t, mustComplete(t, s, err, state.RunCompletedWithFailures))
+			b.mustHaveRefused(t, s)
+		})
 	}
 }
 
