@@ -10,7 +10,7 @@ LDFLAGS       := -s -w -X main.version=$(shell git describe --tags --always --di
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/etl
@@ -43,8 +43,7 @@ fuzz: ## Run each fuzz test for a short while (FUZZTIME=30s)
 
 .PHONY: verify
 verify: ## Check that the modules are what go.sum says, and that go.mod lists what is used
-	$(GO) mod verify
-	$(GO) mod tidy -diff
+	@GO="$(GO)" sh scripts/verify.sh
 
 # Its database is on the internet, so it is no part of test: a closed network is no reason to fail there.
 .PHONY: vuln
@@ -58,6 +57,13 @@ soak: postgres ## Kill loads at random, under random faults, for SOAK_FOR=10m
 	@mkdir -p $(BIN)
 	$(GO) test -c -o $(BIN)/soak.test ./internal/run/crashtest
 	SOAK_FOR=$(or $(SOAK_FOR),10m) $(BIN)/soak.test -test.run '^TestSoak$$' -test.timeout 0
+
+# SOAK_SEED=... repeats one: the same faults, at the same requests as far as chance in the network allows.
+.PHONY: soak-load
+soak-load: postgres ## Insert SOAK_ROWS=1000000 records, killed every few seconds, 1% of all requests failing
+	@mkdir -p $(BIN)
+	$(GO) test -c -o $(BIN)/soak.test ./internal/run/crashtest
+	SOAK_ROWS=$(or $(SOAK_ROWS),1000000) $(BIN)/soak.test -test.run '^TestSoakLoad$$' -test.timeout 0
 
 .PHONY: clean
 clean: ## Remove what was built

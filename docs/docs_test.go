@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,4 +132,88 @@ func find(help func(...string) string, words []string) []string {
 		return nil
 	}
 	return command
+}
+
+// sources returns the text of the Go files of the module, those of tests or the others.
+func sources(t *testing.T, tests bool) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") != tests {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+// TestTestsExist holds that whatever test a page names is there, and that each fault of reliability.md has one.
+func TestTestsExist(t *testing.T) {
+	t.Parallel()
+	name := regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)`")
+	declared := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(sources(t, true), -1) {
+		declared[m[1]] = true
+	}
+	for page, text := range pages(t) {
+		for _, m := range name.FindAllStringSubmatch(text, -1) {
+			if !declared[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", page, m[1])
+			}
+		}
+	}
+	rows := tableRows(pages(t)["reliability.md"], "test")
+	if len(rows) < 40 {
+		t.Errorf("reliability.md has %d faults", len(rows))
+	}
+	for _, row := range rows {
+		if !name.MatchString(row[len(row)-1]) {
+			t.Errorf("reliability.md: no test holds %q", row[0])
+		}
+	}
+}
+
+// TestMessagesExist holds that the program says what reliability.md tells people to look for. An ellipsis
+// stands for what differs.
+func TestMessagesExist(t *testing.T) {
+	t.Parallel()
+	said := strings.ReplaceAll(sources(t, false), `\"`, `"`)
+	rows := tableRows(pages(t)["reliability.md"], "what to do")
+	if len(rows) < 15 {
+		t.Errorf("reliability.md has %d messages", len(rows))
+	}
+	for _, row := range rows {
+		for part := range strings.SplitSeq(strings.Trim(row[0], "`"), "…") {
+			if !strings.Contains(said, strings.TrimSpace(part)) {
+				t.Errorf("nothing says %q", part)
+			}
+		}
+	}
+}
+
+// tableRows returns the cells of the rows of all tables of a page whose last column has a title.
+func tableRows(page, last string) [][]string {
+	var rows [][]string
+	within := false
+	for line := range strings.Lines(page) {
+		line = strings.TrimSpace(line)
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			within = false
+		case cells[len(cells)-1] == last:
+			within = true
+		case within && !strings.HasPrefix(line, "|---"):
+			rows = append(rows, cells)
+		}
+	}
+	return rows
 }

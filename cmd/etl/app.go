@@ -76,7 +76,7 @@ func (a *app) prepare() error {
 	}
 	core := zapcore.NewCore(a.encoder(), a.lines, level)
 	if a.logFormat == "console" {
-		core = placedCore{core, a.lines}
+		core = readableCore{Core: core, lines: a.lines}
 	}
 	a.log = zap.New(core)
 	return nil

@@ -36,7 +36,7 @@ func (a *app) drive(ctx context.Context, s *session, asJSON bool, start func(con
 	} else {
 		a.printSummary(summary)
 	}
-	return a.verdict(ctx, summary, err)
+	return a.verdict(ctx, summary, asJSON, err)
 }
 
 // watching says how the progress is shown: bars, lines, or entries of the log
@@ -56,8 +56,9 @@ func (a *app) watching(s *session) console.Watching {
 	return w
 }
 
-// verdict is the error that a run ends with, when its summary is printed.
-func (a *app) verdict(ctx context.Context, summary *run.Summary, err error) error {
+// verdict is the error that a run ends with, when its summary is printed, as
+// text or as JSON. Why it did not complete stands in the former already.
+func (a *app) verdict(ctx context.Context, summary *run.Summary, asJSON bool, err error) error {
 	switch {
 	case err == nil && summary.State == state.RunCompletedWithFailures:
 		return &doneError{exitLeftovers}
@@ -67,7 +68,11 @@ func (a *app) verdict(ctx context.Context, summary *run.Summary, err error) erro
 		fmt.Fprintf(a.stderr, "etl: run %d is interrupted; %s\n", summary.ID, a.continuation(summary))
 		return &doneError{exitInterrupted}
 	case errors.Is(err, run.ErrIncomplete):
-		fmt.Fprintf(a.stderr, "etl: run %d could not complete: %s\netl: %s\n", summary.ID, summary.Error, a.continuation(summary))
+		why := ""
+		if asJSON {
+			why = ": " + summary.Error
+		}
+		fmt.Fprintf(a.stderr, "etl: run %d could not complete%s\netl: %s\n", summary.ID, why, a.continuation(summary))
 		return &doneError{exitIncomplete}
 	}
 	return err

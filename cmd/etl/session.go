@@ -87,8 +87,9 @@ func (a *app) openSession(ctx context.Context, p *project.Project, store *state.
 	}
 	s.engine = run.New(pipe, run.Config{
 		Source: source, Store: s.state, Failures: s.failures, Spool: files, Org: s.org, Bulk: s.bulk, Log: a.log,
-		Limits:  sharesOf(p.Limits()),
-		PollMin: a.pace.pollMin, PollMax: a.pace.pollMax, CountersSettle: a.pace.countersSettle, RetryWait: a.pace.retryWait,
+		Limits:    sharesOf(p.Limits()),
+		StateWait: p.StateWait(),
+		PollMin:   a.pace.pollMin, PollMax: a.pace.pollMax, CountersSettle: a.pace.countersSettle, RetryWait: a.pace.retryWait,
 	})
 	return s, nil
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
 
 	"bulkhead/cmd/etl/internal/console"
 	"bulkhead/internal/preflight"
+	"bulkhead/internal/run"
 	"bulkhead/internal/yamlfile"
 )
 
@@ -16,20 +18,23 @@ import (
 // says who found it.
 var placed = regexp.MustCompile(`^(?:preflight: )?(.+?)(:\d+:\d+: )(.+)$`)
 
-// placedCore writes warnings about a place in a file as compilers do, for people
-// to read and editors to jump to; everything else goes to the log as it is.
-type placedCore struct {
+// readableCore is the log of a terminal. It writes warnings about a place in a
+// file as compilers do, for people to read and editors to jump to, and a chunk
+// that halts as a line that leaves the reason to the summary; everything else
+// goes to the log as it is.
+type readableCore struct {
 	zapcore.Core
-	lines *console.Log
+	lines  *console.Log
+	fields []zapcore.Field // those of the logger
 }
 
 // With keeps the core around the one inside.
-func (c placedCore) With(fields []zapcore.Field) zapcore.Core {
-	return placedCore{c.Core.With(fields), c.lines}
+func (c readableCore) With(fields []zapcore.Field) zapcore.Core {
+	return readableCore{c.Core.With(fields), c.lines, slices.Concat(c.fields, fields)}
 }
 
 // Check adds the core to those that write the entry.
-func (c placedCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+func (c readableCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if c.Enabled(entry.Level) {
 		return checked.AddCore(entry, c)
 	}
@@ -37,12 +42,26 @@ func (c placedCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *z
 }
 
 // Write writes one entry.
-func (c placedCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+func (c readableCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	if entry.Message == run.ChunkHalted {
+		return c.halted(fields)
+	}
 	parts := placed.FindStringSubmatch(entry.Message)
 	if entry.Level != zapcore.WarnLevel || parts == nil {
 		return c.Core.Write(entry, fields)
 	}
 	_, err := fmt.Fprintf(c.lines, "%s%swarning: %s\n", shortPath(parts[1]), parts[2], parts[3])
+	return err
+}
+
+// halted says that a chunk cannot go on.
+func (c readableCore) halted(fields []zapcore.Field) error {
+	entry := zapcore.NewMapObjectEncoder()
+	for _, field := range slices.Concat(c.fields, fields) {
+		field.AddTo(entry)
+	}
+	f := entry.Fields
+	_, err := fmt.Fprintf(c.lines, "etl: %v: chunk %v cannot go on; \"etl show %v\" says why\n", f["step"], f["chunk"], f["run_id"])
 	return err
 }
 

@@ -63,14 +63,22 @@ func keyKinds() []keyKind {
 // reads each chunk again by its key range.
 func TestChunksCoverTheRows(t *testing.T) {
 	t.Parallel()
+	rapid.Check(t, chunksCoverTheRows(t))
+}
+
+// FuzzChunksCoverTheRows looks for such tables by what they reach of the cutter.
+func FuzzChunksCoverTheRows(f *testing.F) { f.Fuzz(rapid.MakeFuzz(chunksCoverTheRows(f))) }
+
+func chunksCoverTheRows(tb testing.TB) func(*rapid.T) {
+	tb.Helper()
 	kinds := keyKinds()
 	var tables strings.Builder
 	for i := range kinds {
 		kinds[i].table = fmt.Sprintf("things%d", i)
 		tables.WriteString(kinds[i].createTable())
 	}
-	conn := connect(t, tables.String())
-	rapid.Check(t, func(t *rapid.T) {
+	conn := connect(tb, tables.String())
+	return func(t *rapid.T) {
 		kind := rapid.SampledFrom(kinds).Draw(t, "kind")
 		kind.fill(t, conn)
 		s := kind.spec("")
@@ -85,7 +93,7 @@ func TestChunksCoverTheRows(t *testing.T) {
 		for _, c := range chunks {
 			kind.checkAgain(t, conn, s, c)
 		}
-	})
+	}
 }
 
 // createTable makes a table with the key's columns and a body, which is rejected

@@ -62,6 +62,14 @@ func comparisons() []comparison {
 // to_char, encode, casts and COPY.
 func TestSameAsPostgres(t *testing.T) {
 	t.Parallel()
+	rapid.Check(t, sameAsPostgres(t))
+}
+
+// FuzzSameAsPostgres looks for such rows by what they reach of the encoders.
+func FuzzSameAsPostgres(f *testing.F) { f.Fuzz(rapid.MakeFuzz(sameAsPostgres(f))) }
+
+func sameAsPostgres(tb testing.TB) func(*rapid.T) {
+	tb.Helper()
 	types := comparisons()
 	var columns, names, expected []string
 	for i, c := range types {
@@ -71,10 +79,10 @@ func TestSameAsPostgres(t *testing.T) {
 		// A null stands apart from an empty text by its marker.
 		expected = append(expected, fmt.Sprintf("COALESCE("+c.expected+", '#N/A')", name))
 	}
-	conn := connect(t, "CREATE TABLE things (id bigint PRIMARY KEY, "+strings.Join(columns, ", ")+")")
+	conn := connect(tb, "CREATE TABLE things (id bigint PRIMARY KEY, "+strings.Join(columns, ", ")+")")
 	read := "SELECT id, " + strings.Join(names, ", ") + " FROM things ORDER BY id"
 	wanted := "COPY (SELECT " + strings.Join(expected, ", ") + " FROM things ORDER BY id) TO STDOUT (FORMAT csv)"
-	rapid.Check(t, func(t *rapid.T) {
+	return func(t *rapid.T) {
 		insertRandom(t, conn, types)
 		chunks, err := stream(t.Context(), conn, spec(read, len(types)))
 		if err != nil {
@@ -97,7 +105,7 @@ func TestSameAsPostgres(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("records (-postgres +extract):\n%s", diff)
 		}
-	})
+	}
 }
 
 // readFloats replaces floats by what they read back as. Of decimals of the same

@@ -14,6 +14,6 @@ func serverOwner() (owner, error) {
 	return owner{}, errors.New("a throwaway postgres needs a Unix system: set " + envURL + " to a server")
 }
 
-func (owner) makeDir() (string, error) { return "", errors.ErrUnsupported }
+func (owner) makeDir(string) (string, error) { return "", errors.ErrUnsupported }
 
 func (owner) apply(*exec.Cmd, string) {}

@@ -35,10 +35,10 @@ func serverOwner() (owner, error) {
 	return owner{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-// makeDir makes the server's directory, which only the owner can enter. Not
+// makeDir makes the server's directory in parent, which only the owner can enter. Not
 // testing.TB.TempDir: that lies in a directory that only we can enter.
-func (o owner) makeDir() (string, error) {
-	dir, err := os.MkdirTemp("", "etl-postgres-")
+func (o owner) makeDir(parent string) (string, error) {
+	dir, err := os.MkdirTemp(parent, "etl-postgres-")
 	if err != nil || o.credential == nil {
 		return dir, err
 	}

@@ -163,6 +163,42 @@ func TestStop(t *testing.T) {
 	}
 }
 
+func TestACrashedServerComesBackWithItsData(t *testing.T) {
+	t.Parallel()
+	server, err := pgtest.StartIn(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	dsn, err := server.CreateDatabase(t.Context(), "lasting")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := pgtest.Conn(t, dsn)
+	// What the server acknowledges without this it may forget.
+	if _, err := conn.Exec(t.Context(), "SET synchronous_commit = on"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE mine AS SELECT 1 AS id"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := server.Crash(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Ping(t.Context()); err == nil {
+		t.Error("a crashed server answers")
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := pgtest.Conn(t, dsn).QueryRow(t.Context(), "SELECT count(*) FROM mine").Scan(&n); err != nil || n != 1 {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
 func TestStartStopsWaitingWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -26,20 +26,24 @@ type Server struct {
 	// Of a throwaway server only.
 	dir      string
 	guard    *exec.Cmd // the shell that outlives us by a moment, see guardScript
-	lifeline *os.File  // closing it ends the guard and the server
+	lifeline *os.File  // takes its commands; closing it ends the guard and the server
+	said     *os.File  // its answers
 	stopOnce sync.Once
 	stopErr  error
 }
 
-// Start starts a throwaway server from the system's binaries in a directory of
-// its own under the temporary directory. It listens on a unix socket in that
+// Start starts a throwaway server under the temporary directory, as StartIn does.
+func Start(ctx context.Context) (*Server, error) { return StartIn(ctx, "") }
+
+// StartIn starts a throwaway server from the system's binaries in a directory of
+// its own under parent, or the temporary directory when that is empty. It listens on a unix socket in that
 // directory and on nothing else; trusting whoever can reach the socket is
 // therefore trusting only this user and root. As root, it runs as user
 // "postgres", because Postgres refuses root.
 //
 // Nothing is ever synced to disk. The server, and its directory, go with Stop
 // or with this process, whichever comes first.
-func Start(ctx context.Context) (*Server, error) {
+func StartIn(ctx context.Context, parent string) (*Server, error) {
 	bin, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -48,7 +52,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := owner.makeDir()
+	dir, err := owner.makeDir(parent)
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the throwaway postgres: %w", err)
 	}
@@ -86,12 +90,31 @@ func (s *Server) Stop() error {
 		if s.guard == nil {
 			return
 		}
-		closeErr := s.lifeline.Close()
+		closeErr := errors.Join(s.lifeline.Close(), s.said.Close())
 		if err := s.guard.Wait(); err != nil {
 			s.stopErr = fmt.Errorf("stop the throwaway postgres in %s: %w", s.dir, errors.Join(err, closeErr))
 		}
 	})
 	return s.stopErr
+}
+
+// Crash ends a throwaway server as "pg_ctl stop -m immediate" does: every session
+// is cut, nothing is flushed. A server that has died by itself is let be.
+func (s *Server) Crash(ctx context.Context) error { return s.command(ctx, "crash", "crashed") }
+
+// Restart starts a server again that has crashed, on the same data and socket, and
+// waits until it answers.
+func (s *Server) Restart(ctx context.Context) error { return s.command(ctx, "start", "ready") }
+
+// command has the guard do something and waits for its answer.
+func (s *Server) command(ctx context.Context, word, answer string) error {
+	if s.guard == nil {
+		return fmt.Errorf("%s postgres: it is not ours", word)
+	}
+	if _, err := fmt.Fprintln(s.lifeline, word); err != nil {
+		return fmt.Errorf("%s postgres: %w", word, err)
+	}
+	return await(ctx, s.said, answer)
 }
 
 // CreateDatabase makes an empty database and returns its connection string.
@@ -148,9 +171,9 @@ func (s *Server) lifetime() string {
 	return " (until this test process ends; set " + envURL + " to keep it longer)"
 }
 
-// guardScript makes the cluster, runs the server ("$@") and ends it when standard
-// input ends, which it does when we close it and also when we die, however and
-// whenever we die. It says "ready" once the server answers; when one step fails, or
+// guardScript makes the cluster, runs the server ("$@"), crashes and starts it when
+// told to, and ends it when standard input ends, which it does when we close it and
+// also when we die, however and whenever we die. It says "ready" once the server answers; when one step fails, or
 // the server has not come up after minutes, it says why and exits. A shell rather
 // than the parent-death signal: that one follows the thread that forked, exists on
 // Linux only, and would leave the files behind.
@@ -159,19 +182,27 @@ dir=$1 initdb=$2 isready=$3; shift 3
 trap '' PIPE # nobody may be left to read what it says
 fail() { cat "$dir/log"; rm -rf "$dir"; exit 1; }
 "$initdb" -D "$dir/data" -U "$PGUSER" --no-sync --auth=trust --encoding=UTF8 --no-locale >"$dir/log" 2>&1 || fail
-"$@" >"$dir/log" 2>&1 &
-server=$!
-tries=6000
-until "$isready" -q -h "$dir" -p 5432; do
-	tries=$((tries - 1))
-	[ $tries -gt 0 ] || kill -KILL $server
-	kill -0 $server 2>/dev/null || fail
-	sleep 0.02
+start() {
+	"$@" >"$dir/log" 2>&1 &
+	server=$!
+	tries=6000
+	until "$isready" -q -h "$dir" -p 5432; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || kill -KILL $server
+		kill -0 $server 2>/dev/null || fail
+		sleep 0.02
+	done
+	echo ready
+}
+crash() { kill -QUIT $server 2>/dev/null; wait $server; }
+start "$@"
+while read -r word; do
+	case $word in
+	crash) crash; echo crashed ;;
+	start) start "$@" ;;
+	esac
 done
-echo ready
-cat >/dev/null
-kill -QUIT $server
-wait $server
+crash
 rm -rf "$dir"
 `
 
@@ -222,16 +253,15 @@ func (s *Server) run(ctx context.Context, guard *exec.Cmd) error {
 	// The child has its own copies; ours would keep its pipes from ending.
 	_ = stdin.Close()
 	_ = status.Close()
-	defer func() { _ = stdout.Close() }()
 	if err != nil {
-		return fmt.Errorf("start postgres: %w", errors.Join(err, lifeline.Close()))
+		return fmt.Errorf("start postgres: %w", errors.Join(err, lifeline.Close(), stdout.Close()))
 	}
-	s.guard, s.lifeline = guard, lifeline
-	return awaitReady(ctx, stdout)
+	s.guard, s.lifeline, s.said = guard, lifeline, stdout
+	return await(ctx, stdout, "ready")
 }
 
-// awaitReady reads what the guard says: "ready", or the server's log and the end.
-func awaitReady(ctx context.Context, stdout *os.File) error {
+// await reads what the guard says: the answer, or the server's log and the end.
+func await(ctx context.Context, stdout *os.File, answer string) error {
 	stop := context.AfterFunc(ctx, func() { _ = stdout.Close() })
 	defer stop()
 	buf := make([]byte, 64<<10)
@@ -241,7 +271,7 @@ func awaitReady(ctx context.Context, stdout *os.File) error {
 		n += m
 		said := strings.TrimSpace(string(buf[:n]))
 		switch {
-		case said == "ready":
+		case said == answer:
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("start postgres: %w", ctx.Err())

@@ -114,7 +114,7 @@ func (d *decoder) step(v yamlfile.Value) (*Step, []yamlfile.Value) {
 	fields := m.Require("fields", "which Salesforce field gets which column, one line each, such as Name: name")
 	s.Fields = d.fields(fields)
 	s.Chunk = d.chunk(m.Get("chunk"))
-	s.JobTimeout = duration(m.Get("job_timeout"), DefaultJobTimeout, MinJobTimeout, MaxJobTimeout)
+	s.JobTimeout = m.Get("job_timeout").Duration(DefaultJobTimeout, MinJobTimeout, MaxJobTimeout)
 	if canary := m.Get("canary"); canary.Exists() {
 		s.Canary = number(canary, 1, MaxCanary)
 	}

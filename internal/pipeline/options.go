@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"math"
-	"time"
 
 	"bulkhead/internal/yamlfile"
 )
@@ -23,7 +22,7 @@ func (d *decoder) changes(v yamlfile.Value) *Changes {
 		c.By, c.Hash = "", true
 	}
 	overlap := m.Get("overlap")
-	c.Overlap = duration(overlap, 0, 0, MaxJobTimeout)
+	c.Overlap = overlap.Duration(0, 0, MaxJobTimeout)
 	if c.Hash && overlap.Exists() {
 		overlap.Problem("overlap is for a column of times; with by: hash every row is compared anyway, so remove it")
 	}
@@ -59,7 +58,7 @@ func (d *decoder) stopWhen(v yamlfile.Value) *StopWhen {
 	}
 	m := v.Mapping()
 	s := &StopWhen{After: DefaultAfter}
-	s.FailedShare = share(m.Require("failed", "the share of failed records that stops the step, such as 5%"))
+	s.FailedShare = m.Require("failed", "the share of failed records that stops the step, such as 5%").Share()
 	if after := m.Get("after"); after.Exists() {
 		s.After = number(after, 0, math.MaxInt64)
 	}
@@ -79,12 +78,4 @@ func number(v yamlfile.Value, least, most int64) int64 {
 		}
 	}
 	return n
-}
-
-// share decodes a part of the whole: 5% or 0.05.
-func share(v yamlfile.Value) float64 { return v.Share() }
-
-// duration decodes a length of time, such as 90s, 10m, 24h or 2d.
-func duration(v yamlfile.Value, missing, least, most time.Duration) time.Duration {
-	return v.Duration(missing, least, most)
 }

@@ -2,12 +2,20 @@ package project
 
 import (
 	"strings"
+	"time"
 
 	"bulkhead/internal/yamlfile"
 )
 
 // maxSpoolBytes bounds spool.max_bytes: a thousand terabytes is a slip.
 const maxSpoolBytes = 1_000_000_000_000_000
+
+// state.wait is bounded: less than a second is no patience, and a run that waits
+// for more than a day is better resumed.
+const (
+	minStateWait = time.Second
+	maxStateWait = 24 * time.Hour
+)
 
 // read decodes etl.yaml, where there is one.
 func (p *Project) read() error {
@@ -27,6 +35,7 @@ func (p *Project) read() error {
 	p.orgs = readGroup(root.Get("orgs").Hush(), readOrg)
 	p.readSpool(root.Get("spool"))
 	p.limits.read(root.Get("limits"))
+	p.readState(root.Get("state"))
 	root.Close("x-")
 	return doc.Err()
 }
@@ -90,6 +99,12 @@ func (p *Project) readSpool(v yamlfile.Value) {
 	if most := m.Get("max_bytes"); most.Exists() {
 		p.spoolMaxBytes = most.Bytes(1, maxSpoolBytes)
 	}
+	m.Close()
+}
+
+func (p *Project) readState(v yamlfile.Value) {
+	m := v.Mapping()
+	p.stateWait = m.Get("wait").Duration(DefaultStateWait, minStateWait, maxStateWait)
 	m.Close()
 }
 

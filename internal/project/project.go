@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"bulkhead/internal/nearest"
 	"bulkhead/internal/yamlfile"
@@ -29,6 +30,11 @@ const (
 // say otherwise: 20 GB.
 const DefaultSpoolMaxBytes = 20_000_000_000
 
+// DefaultStateWait is how long a run waits for a state database that is away
+// where etl.yaml does not say otherwise: a restart takes seconds, a failover a
+// minute or two.
+const DefaultStateWait = 5 * time.Minute
+
 // Project is a folder with its settings. It is safe for concurrent use.
 type Project struct {
 	Dir  string // absolute: where etl.yaml lies; the folder asked for where there is none
@@ -40,6 +46,7 @@ type Project struct {
 	spoolDir      string
 	spoolMaxBytes int64
 	limits        Limits
+	stateWait     time.Duration
 }
 
 // Load finds etl.yaml in dir or in the nearest of the folders above it, and
@@ -57,7 +64,7 @@ func Load(dir string, env func(string) (string, bool)) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Project{Dir: dir, File: file, spoolMaxBytes: DefaultSpoolMaxBytes, limits: defaultLimits()}
+	p := &Project{Dir: dir, File: file, spoolMaxBytes: DefaultSpoolMaxBytes, limits: defaultLimits(), stateWait: DefaultStateWait}
 	p.lookup = func(name string) (string, bool) {
 		if value, ok := env(name); ok {
 			return value, true
@@ -146,6 +153,9 @@ func (p *Project) SpoolDir() string {
 
 // SpoolMaxBytes is how much the spool may hold.
 func (p *Project) SpoolMaxBytes() int64 { return p.spoolMaxBytes }
+
+// StateWait is how long a run waits for a state database that is away.
+func (p *Project) StateWait() time.Duration { return p.stateWait }
 
 // absolute resolves a path of the settings, which is relative to the project.
 func (p *Project) absolute(path string) string {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -77,6 +78,8 @@ orgs:
 spool:
   dir: ${SPOOL:-spool}
   max_bytes: 5GB
+state:
+  wait: 90s
 `
 
 func TestProject(t *testing.T) {
@@ -130,6 +133,9 @@ func TestProject(t *testing.T) {
 	if got := p.SpoolMaxBytes(); got != 5_000_000_000 {
 		t.Errorf("SpoolMaxBytes = %d", got)
 	}
+	if got := p.StateWait(); got != 90*time.Second {
+		t.Errorf("StateWait = %v", got)
+	}
 }
 
 func TestProjectWithoutFile(t *testing.T) {
@@ -148,6 +154,9 @@ func TestProjectWithoutFile(t *testing.T) {
 	}
 	if p.SpoolDir() != "/var/spool/etl" || p.SpoolMaxBytes() != project.DefaultSpoolMaxBytes {
 		t.Errorf("spool in %s up to %d", p.SpoolDir(), p.SpoolMaxBytes())
+	}
+	if p.StateWait() != project.DefaultStateWait {
+		t.Errorf("waits %v for the state database", p.StateWait())
 	}
 	if _, err := p.Source("warehouse"); err == nil || !strings.Contains(err.Error(), "there is no etl.yaml") {
 		t.Errorf("Source: %v", err)
@@ -228,6 +237,11 @@ func TestMistakesInFile(t *testing.T) {
 			`3:15: spool.dir: must be a text: write it in quotes, as "1"`,
 			`3:29: spool.max_bytes: "much" is no size: write it such as 90MB, 64MiB or 90000000`,
 		}},
+		{"a wait without unit", "state: { wait: 10, limit: 1m }\n", []string{
+			"1:16: state.wait: must be a length of time with its unit, such as 90s, 10m, 24h or 2d",
+			`1:20: state: unknown key "limit"; the keys here are wait`,
+		}},
+		{"a wait without patience", "state: { wait: 0s }\n", []string{"1:16: state.wait: must be from 1s to 1d"}},
 		{"a client secret", "orgs: { a: { client_secret: hunter2 } }\n", []string{"1:29: orgs.a.client_secret: " + secret}},
 		{"a secret beside a variable", "orgs: { a: { refresh_token: \"${A}hunter2\" } }\n", []string{"1:29: orgs.a.refresh_token: " + secret}},
 		{"a secret as a default", "orgs: { a: { access_token: \"${A:-hunter2}\" } }\n", []string{"1:28: orgs.a.access_token: " + secret}},

@@ -52,6 +52,7 @@ type matcher struct {
 	exact   *table
 	loose   *table          // the same over canonical values; built when first needed
 	same    map[uint64]bool // hashes of loose whose records are all the same to the byte
+	looks   map[uint64]bool // the hashes of loose; made when first needed
 	taken   []bool
 
 	records Raw // opened when first needed
@@ -182,6 +183,29 @@ func (m *matcher) match(row []string) (record int, ok bool, err error) {
 	}
 	i, found := m.find(m.loose, fields, appendCanonical, true)
 	return i, found, nil
+}
+
+// repeated reports whether a row for which match has found no record looks like records that were sent
+// and that are all taken: it is one row too many, and another record is likely to have none.
+func (m *matcher) repeated(row []string) bool {
+	if m.looks == nil {
+		m.looks = make(map[uint64]bool, m.len())
+		for _, hash := range m.loose.hashes {
+			m.looks[hash] = true
+		}
+	}
+	fields, known := m.result(row), false
+	for _, columns := range [][]int{m.id, m.all} {
+		hash, ok := m.hash(fields, columns, appendCanonical)
+		if !ok || !m.looks[hash] {
+			continue
+		}
+		for range m.loose.free(hash, m.taken) {
+			return false
+		}
+		known = true
+	}
+	return known
 }
 
 // result is a row of the results with its values where the records sent have them.

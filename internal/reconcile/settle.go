@@ -76,6 +76,7 @@ type MismatchError struct {
 	JobID                                    string
 	Sent, Processed, JobFailed               int64 // by the job's counters
 	Successful, Failed, Unprocessed, Unknown int64 // by the results that were read; Successful is -1 where they were not
+	Repeated                                 int64 // rows of the results that are about a record which another row is about
 }
 
 func (e *MismatchError) Error() string {
@@ -83,8 +84,12 @@ func (e *MismatchError) Error() string {
 	if e.Successful >= 0 {
 		loaded = fmt.Sprintf("%d successful, ", e.Successful)
 	}
-	return fmt.Sprintf("job %s: sent %d records; the job counts %d processed, %d of them failed; its results hold %s%d failed, %d unprocessed; %d are not accounted for",
+	text := fmt.Sprintf("job %s: sent %d records; the job counts %d processed, %d of them failed; its results hold %s%d failed, %d unprocessed; %d are not accounted for",
 		e.JobID, e.Sent, e.Processed, e.JobFailed, loaded, e.Failed, e.Unprocessed, e.Unknown)
+	if e.Repeated > 0 {
+		text += fmt.Sprintf("; %d results repeat a record that has another one", e.Repeated)
+	}
+	return text
 }
 
 // Settle reads the job's results, checks that they account for every record sent, and writes the
@@ -127,6 +132,7 @@ type settler struct {
 
 	successful                     int64
 	failed, unprocessed, unmatched int64
+	repeated                       int64 // of a Whole: results of a record that had one already
 	staged                         bool
 }
 
@@ -174,6 +180,8 @@ func (s *settler) readSuccessful(ctx context.Context, downloads Downloads) error
 		}
 		if ok {
 			s.loaded = append(s.loaded, record)
+		} else if s.matcher.repeated(results.Record()) {
+			s.repeated++
 		}
 	}
 	if err := results.Err(); err != nil {
@@ -193,7 +201,7 @@ func (s *settler) balance(ctx context.Context, tx pgx.Tx) error {
 	}
 	// What a job that ended early counts as not processed, and lists nowhere, was not processed.
 	missing := s.chunk.Rows - s.successful - s.failed - s.unprocessed
-	if missing > 0 && job.State != "JobComplete" && job.Processed == s.successful+s.failed && s.chunk.Sent != nil && s.unmatched == 0 {
+	if missing > 0 && job.State != "JobComplete" && job.Processed == s.successful+s.failed && s.chunk.Sent != nil && s.unmatched+s.repeated == 0 {
 		// Without a row in any result there is no index yet; then all of the chunk is left.
 		if s.matcher == nil {
 			if err := s.index(s.chunk.Sent.Header); err != nil {
@@ -205,7 +213,9 @@ func (s *settler) balance(ctx context.Context, tx pgx.Tx) error {
 		}
 		missing = s.chunk.Rows - s.successful - s.failed - s.unprocessed
 	}
-	if missing != 0 {
+	// Results that repeat a record are not believed, however well the sums add up: they may have it twice
+	// in the place of another, or as loaded and as failed.
+	if missing != 0 || s.repeated > 0 {
 		return s.mismatch(s.successful)
 	}
 	return nil
@@ -215,7 +225,7 @@ func (s *settler) mismatch(successful int64) error {
 	job := s.chunk.Job
 	e := &MismatchError{
 		JobID: job.ID, Sent: s.chunk.Rows, Processed: job.Processed, JobFailed: job.Failed,
-		Successful: successful, Failed: s.failed, Unprocessed: s.unprocessed,
+		Successful: successful, Failed: s.failed, Unprocessed: s.unprocessed, Repeated: s.repeated,
 	}
 	if successful >= 0 {
 		e.Unknown = s.chunk.Rows - successful - s.failed - s.unprocessed

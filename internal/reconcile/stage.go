@@ -209,6 +209,9 @@ func (r *resultRows) identify(row *stagedRow, record []string) error {
 			r.payload = row.payload
 			return err
 		}
+		if s.chunk.Whole && s.matcher.repeated(record) {
+			s.repeated++
+		}
 	}
 	r.values = r.values[:0]
 	for _, column := range r.columns {

@@ -46,6 +46,10 @@ type Config struct {
 	// Limits is how much of the org's allowances may be used before runs send nothing more.
 	Limits Limits
 
+	// JobBytes is the most that the content of one job may be; default pipeline.MaxBytes, as Salesforce has
+	// it. A chunk that is extracted again and has outgrown that is split.
+	JobBytes int64
+
 	// Probe hears of each of Points as it is reached, from any goroutine. It is for tests that kill the
 	// process there; nil otherwise.
 	Probe func(point string)
@@ -77,6 +81,9 @@ func New(p *pipeline.Pipeline, cfg Config) *Engine {
 	}
 	if cfg.StateWait == 0 {
 		cfg.StateWait = defaultStateWait
+	}
+	if cfg.JobBytes == 0 {
+		cfg.JobBytes = pipeline.MaxBytes
 	}
 	e := &Engine{cfg: cfg, pipeline: p, progress: &Progress{}, log: cfg.Log.Named("run").With(zap.String("pipeline", p.Name))}
 	e.cfg.Store = cfg.Store.Patient(e.patience())

@@ -111,7 +111,7 @@ func (f *files) begin(ctx context.Context, _ int) (extract.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chunkWriter{f.writer, f.step}, nil
+	return chunkWriter{f.writer, f.progress, f.step.cfg}, nil
 }
 
 // waits hears that the spool is full. It empties only when chunks are sent, so they must not be held back
@@ -205,17 +205,18 @@ func (s *stepRun) removeFile(name string) error {
 // chunkWriter counts rows as they go into the spool.
 type chunkWriter struct {
 	*spool.Writer
-	step *stepRun
+	progress *StepProgress
+	cfg      Config
 }
 
 func (w chunkWriter) Append(key, record []byte) error {
-	w.step.progress.read.Add(1)
-	w.step.cfg.reach(pointAppend)
+	w.progress.read.Add(1)
+	w.cfg.reach(pointAppend)
 	return w.Writer.Append(key, record)
 }
 
 func (w chunkWriter) Reject(key, code, message, field string, payload []byte) error {
-	w.step.progress.read.Add(1)
-	w.step.progress.rejected.Add(1)
+	w.progress.read.Add(1)
+	w.progress.rejected.Add(1)
 	return w.Writer.Reject(spool.Rejection{Key: key, Code: code, Message: message, Field: field, Payload: json.RawMessage(payload)})
 }

@@ -10,9 +10,10 @@ import (
 	"strconv"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"bulkhead/internal/extract"
 	"bulkhead/internal/nearest"
-	"bulkhead/internal/pipeline"
 	"bulkhead/internal/reconcile"
 	"bulkhead/internal/spool"
 	"bulkhead/internal/state"
@@ -56,13 +57,14 @@ func (s *stepRun) claimedKeys(ctx context.Context, c *state.Chunk) (string, []an
 }
 
 // errOneChunk ends an extraction that would need a second chunk.
-var errOneChunk = fmt.Errorf("the rows do not fit into one chunk of %d bytes any more", pipeline.MaxBytes)
+var errOneChunk = errors.New("the rows do not fit into one chunk any more")
 
 // refill extracts the rows of one chunk that is recorded already. However many rows its range holds
-// by now, they stay one chunk; only the size that Salesforce takes bounds it.
+// by now, they stay one chunk, as long as Salesforce takes as much; what is beyond that becomes a chunk
+// of its own, which is extracted the same way.
 func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args []any) error {
 	spec := s.plan.spec(where, args, 0)
-	spec.MaxRows, spec.MaxBytes = math.MaxInt64, pipeline.MaxBytes
+	spec.MaxRows, spec.MaxBytes = math.MaxInt64, s.cfg.JobBytes
 	var spooled *state.Spooled
 	files := &files{step: s, progress: s.progress, now: true, number: func(context.Context) (int, error) {
 		if spooled != nil {
@@ -78,24 +80,35 @@ func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args
 		spooled = &sp
 		return nil
 	}
-	// Records to retry that do not fit stay open for another retry. Those of a range would be lost.
 	err := s.stream(ctx, spec, files)
-	if err != nil && (c.Kind == state.ChunkRange || !errors.Is(err, errOneChunk)) {
+	outgrown := errors.Is(err, errOneChunk)
+	if err != nil && !outgrown {
 		return err
 	}
 	if spooled == nil {
 		spooled = &state.Spooled{} // no such row in the source any more
 	}
 	if c.Kind == state.ChunkRange {
-		spooled.Low, spooled.High = c.KeyLow, c.KeyHigh
+		spooled.Low = c.KeyLow
+		if !outgrown {
+			spooled.High = c.KeyHigh
+		}
 	}
+	// Records to retry that do not fit stay open for another retry.
 	return s.respool(ctx, c, *spooled)
 }
 
 func (s *stepRun) respool(ctx context.Context, c *state.Chunk, sp state.Spooled) error {
 	record, cancel := shield(ctx)
 	defer cancel()
-	return s.lease.Respool(record, c, sp, s.rejectedOf(record, c, sp))
+	rest, err := s.lease.Respool(record, c, sp, s.rejectedOf(record, c, sp))
+	if err != nil || rest == nil {
+		return err
+	}
+	s.log.Info("chunk has outgrown a job; it is split", zap.Int("chunk", c.Seq), zap.Int("next_chunk", rest.Seq))
+	s.progress.chunks.Add(1)
+	s.queue.put(rest)
+	return nil
 }
 
 // fillPayloads makes a chunk of records as the reconciliation table has them.

@@ -16,6 +16,10 @@ type stopError struct{ reason string }
 
 func (e *stopError) Error() string { return e.reason }
 
+// ChunkHalted is the message of the warning that a chunk can go no further for now, with the fields run_id,
+// step, chunk, state, job_id and error.
+const ChunkHalted = "chunk halted"
+
 // halts collects what kept chunks from being finished. A chunk that cannot go on does not sink the
 // others; a stop keeps chunks that have no job yet from getting one.
 type halts struct {

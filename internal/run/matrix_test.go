@@ -39,9 +39,15 @@ func (b *bundle) fork(t *testing.T, cfg emulator.Config) *bundle {
 // login logs in at url and lets the bundle speak to the org there, impatiently.
 func (b *bundle) login(t *testing.T, url string) {
 	t.Helper()
+	b.loginBy(t, url, nil)
+}
+
+// loginBy is login by a transport of one's own.
+func (b *bundle) loginBy(t *testing.T, url string, transport http.RoundTripper) {
+	t.Helper()
 	var err error
 	b.org, err = salesforce.Open(t.Context(), salesforce.Config{
-		LoginURL: url, ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret, Timeout: answerTimeout,
+		LoginURL: url, ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret, Timeout: answerTimeout, Transport: transport,
 	})
 	if err != nil {
 		t.Fatal(err)

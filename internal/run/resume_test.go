@@ -132,6 +132,41 @@ func TestRangeThatGrewIsReadWhole(t *testing.T) {
 	}
 }
 
+// TestRangeThatOutgrewAJobIsSplit loses the spool of chunks whose rows have since become more, and
+// larger, than one job takes.
+func TestRangeThatOutgrewAJobIsSplit(t *testing.T) {
+	t.Parallel()
+	b := setup(t, emulator.Config{})
+	b.people(t, 60)
+	refusal := b.fault(t, emulator.Fault{Method: "POST", Path: "/jobs/ingest", Do: emulator.DoStatus, Status: 400, Code: "INVALIDENTITY", Message: "no"})
+	yaml := accounts("insert", "    chunk: { rows: 20, parallel: 2 }\n")
+	s, err := b.engine(t, yaml).Run(t.Context(), run.Options{})
+	if !errors.Is(err, run.ErrIncomplete) {
+		t.Fatalf("got %+v, %v", s, err)
+	}
+	b.server.RemoveFault(refusal.ID)
+	if err := os.RemoveAll(b.spoolDir); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(t, `UPDATE people SET name = CASE WHEN id = 30 THEN '#N/A' ELSE name || repeat('x', 100) END`)
+	b.exec(t, `INSERT INTO people SELECT -i, 'New ' || i, 's' FROM generate_series(1, 50) AS i`)
+	b.config.JobBytes = 1000
+	s, err = b.engine(t, yaml).Resume(t.Context(), s.ID)
+	b.mustBalance(t, mustComplete(t, s, err, state.RunCompletedWithFailures))
+	if n := b.count(t, "FROM Account"); n != 109 || s.Loaded != 109 || s.Rejected != 1 || s.Read != 110 {
+		t.Errorf("the org has %d, run %s", n, s.Counts)
+	}
+	chunks, err := b.store.Chunks(t.Context(), s.ID, "")
+	if err != nil || len(chunks) < 8 {
+		t.Errorf("%d chunks, %v", len(chunks), err)
+	}
+	for _, c := range chunks {
+		if c.Bytes > b.config.JobBytes {
+			t.Errorf("chunk %d has %d bytes", c.Seq, c.Bytes)
+		}
+	}
+}
+
 func TestResumeWithoutTheFilesOfRunningJobs(t *testing.T) {
 	t.Parallel()
 	b := setup(t, emulator.Config{})

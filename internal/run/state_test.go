@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -106,6 +107,50 @@ func TestStateDatabaseRestarts(t *testing.T) {
 	}()
 	s, err := b.engine(t, accounts("insert", "    chunk: { rows: 20, parallel: 2 }\n")).Run(t.Context(), run.Options{})
 	<-done
+	b.mustBalance(t, mustComplete(t, s, err, state.RunSucceeded))
+	b.mustHave(t, s)
+}
+
+// ownServer starts a Postgres server in a directory of its own under parent (empty: the temporary one)
+// and moves the bundle's state to a database there.
+func (b *bundle) ownServer(t *testing.T, parent string) *pgtest.Server {
+	t.Helper()
+	server, err := pgtest.StartIn(t.Context(), parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	dsn, err := server.CreateDatabase(t.Context(), "state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.stateVia(t, dsn)
+	return server
+}
+
+// TestStateServerCrashesAndComesBack ends the server of the state database at once, time and again in the
+// middle of a run, and starts it again on the same data a moment later.
+func TestStateServerCrashesAndComesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t, emulator.Config{BatchLatency: 5 * time.Millisecond})
+	b.people(t, 600)
+	server := b.ownServer(t, "")
+	const jobs, crashes = 30, 3
+	done := make(chan error, 1)
+	go func() {
+		for n := range crashes {
+			until(t, func() bool { return b.server.State().Jobs["JobComplete"] > n*jobs/(crashes+1) })
+			if err := errors.Join(server.Crash(t.Context()), server.Restart(t.Context())); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	s, err := b.engine(t, accounts("insert", "    chunk: { rows: 20, parallel: 2 }\n")).Run(t.Context(), run.Options{})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
 	b.mustBalance(t, mustComplete(t, s, err, state.RunSucceeded))
 	b.mustHave(t, s)
 }

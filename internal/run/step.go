@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -76,11 +75,6 @@ func reason(err error) string {
 func (s *stepRun) flow(ctx context.Context) error {
 	s.queue, s.turns = newQueue(s.plan.Step.Chunk.Parallel), newTurns(s.plan.Step.Chunk.Parallel)
 	s.books = make(chan struct{}, maxSettling)
-	if s.options.Retry != nil && s.step.ExtractedAt == nil {
-		// A record that fails again is open again, and must not be claimed a second time: all are claimed
-		// before the first is sent.
-		s.queue = newQueue(math.MaxInt)
-	}
 	if err := s.lease.LoadSeq(ctx, s.step.ID); err != nil {
 		return err
 	}
@@ -146,9 +140,7 @@ func (s *stepRun) recover(ctx context.Context) error {
 	}
 	if len(chunks) > 0 {
 		s.log.Info("going on with unfinished chunks", zap.Int("chunks", len(chunks)))
-		if s.options.Retry == nil {
-			s.queue.release()
-		}
+		s.queue.release()
 	}
 	return nil
 }
@@ -248,7 +240,7 @@ func (s *stepRun) deal(ctx context.Context, c *state.Chunk) error {
 	if errors.As(err, &stop) && c.State == state.ChunkReconciled {
 		return nil
 	}
-	s.log.Warn("chunk halted", zap.Int("chunk", c.Seq), zap.String("state", string(c.State)), zap.String("job_id", c.JobID), zap.Error(err))
+	s.log.Warn(ChunkHalted, zap.Int("chunk", c.Seq), zap.String("state", string(c.State)), zap.String("job_id", c.JobID), zap.Error(err))
 	record, cancel := shield(ctx)
 	defer cancel()
 	return s.lease.Halt(record, c, err.Error())

@@ -238,7 +238,7 @@ func (s *stepRun) extractAgain(ctx context.Context, c *state.Chunk, name string)
 	if err != nil {
 		return err
 	}
-	begin := func(context.Context, int) (extract.Writer, error) { return chunkWriter{writer, s}, nil }
+	begin := func(context.Context, int) (extract.Writer, error) { return chunkWriter{writer, s.progress, s.cfg}, nil }
 	end := func(context.Context, extract.Chunk) error { return nil }
 	if err := query.Stream(ctx, begin, end); err != nil {
 		return errors.Join(err, writer.Abort())

@@ -120,10 +120,12 @@ func (s *Store) ChunkOfJob(ctx context.Context, jobID string) (*Chunk, error) {
 }
 
 // LastRange returns the highest seq that a step used and the high end of its last key range (nil
-// when no range was cut yet): where an interrupted extraction goes on.
+// when no range was cut yet): where an interrupted extraction goes on. The ranges follow one another, so the
+// last one is that which no other begins after; by seq it need not be, since a range may have been split.
 func (s *Store) LastRange(ctx context.Context, stepID int64) (seq int, high []string, err error) {
 	const query = `SELECT coalesce(max(seq), 0),
-		(SELECT key_high FROM etl.chunks WHERE step_id = $1 AND kind = 'range' ORDER BY seq DESC LIMIT 1)
+		(SELECT key_high FROM etl.chunks c WHERE step_id = $1 AND kind = 'range' AND NOT EXISTS (
+			SELECT FROM etl.chunks n WHERE n.step_id = $1 AND n.kind = 'range' AND n.key_low = c.key_high))
 		FROM etl.chunks WHERE step_id = $1`
 	err = s.Patiently(ctx, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, query, stepID).Scan(&seq, &high)

@@ -11,6 +11,7 @@ const (
 	WriteStep      Write = "step state"
 	WriteExtracted Write = "extraction done"
 	WriteHalt      Write = "chunk halted"
+	WriteSplit     Write = "chunk split" // planned>spooled, with another chunk for the rest of its range
 	WriteDiscard   Write = "chunks discarded"
 )
 
@@ -55,7 +56,7 @@ func Arrows() []Arrow {
 
 // Writes lists every kind of write that drives a run.
 func Writes() []Write {
-	writes := []Write{WriteStart, WriteTake, WriteFinish, WriteStep, WriteExtracted, WriteHalt, WriteDiscard}
+	writes := []Write{WriteStart, WriteTake, WriteFinish, WriteStep, WriteExtracted, WriteHalt, WriteSplit, WriteDiscard}
 	for _, arrow := range Arrows() {
 		writes = append(writes, arrow.Write())
 	}

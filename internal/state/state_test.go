@@ -310,8 +310,8 @@ func TestRecordsHandedToALaterChunkAreReadOnce(t *testing.T) {
 	if child.Seq != 2 || child.Attempt != 2 {
 		t.Errorf("child %+v", child)
 	}
-	if err := b.lease.Respool(ctx, child, state.Spooled{File: "g", RowsSent: 4}, noRows); err != nil {
-		t.Fatal(err)
+	if rest, err := b.lease.Respool(ctx, child, state.Spooled{File: "g", RowsSent: 4}, noRows); err != nil || rest != nil {
+		t.Fatalf("got %+v, %v", rest, err)
 	}
 	b.finish(t, child, 4, 1)
 	err = b.lease.Settle(ctx, child, func(pgx.Tx) (state.Counts, int64, error) {
@@ -364,6 +364,44 @@ func TestExtractionGoesOnAfterTheLastRange(t *testing.T) {
 	seq, high, err := b.store.LastRange(ctx, b.step.ID)
 	if diff := cmp.Diff([]string{"10", "a"}, high); seq != 2 || err != nil || diff != "" {
 		t.Errorf("got %d, %v, %v", seq, err, diff)
+	}
+}
+
+// TestRangeThatIsSplitStaysOneRange splits the first of two ranges: nothing between its ends is left out,
+// the counts are those of what was read, and the extraction goes on where it would have.
+func TestRangeThatIsSplitStaysOneRange(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	first := b.addRange(t, 1, 10, 0)
+	last, err := b.lease.AddRange(ctx, b.step.ID, 2, state.Spooled{File: "2", Low: first.KeyHigh, High: []string{"20", "b"}, RowsSent: 5}, noRows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.lease.Unspool(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	middle := []string{"4", "a"}
+	rest, err := b.lease.Respool(ctx, first, state.Spooled{File: "1", Low: first.KeyLow, High: middle, RowsSent: 4}, noRows)
+	if err != nil || rest == nil {
+		t.Fatalf("got %+v, %v", rest, err)
+	}
+	chunks, err := b.store.Chunks(ctx, b.lease.RunID(), "")
+	if err != nil || len(chunks) != 3 {
+		t.Fatalf("got %+v, %v", chunks, err)
+	}
+	got := chunks[2]
+	if diff := cmp.Diff([][]string{middle, {"10", "a"}}, [][]string{got.KeyLow, got.KeyHigh}); diff != "" || got.State != state.ChunkPlanned || got.Kind != state.ChunkRange || got.Seq != 3 {
+		t.Errorf("the rest is %+v: %s", got, diff)
+	}
+	if run, err := b.store.Run(ctx, b.lease.RunID()); err != nil || run.Read != 9 {
+		t.Errorf("read %d, %v; want 4 and 5", run.Read, err)
+	}
+	if _, high, err := b.store.LastRange(ctx, b.step.ID); err != nil || !cmp.Equal(last.KeyHigh, high) {
+		t.Errorf("the last range ends at %v, %v; want %v", high, err, last.KeyHigh)
+	}
+	if again, err := b.lease.Respool(ctx, rest, state.Spooled{File: "3", Low: middle, High: rest.KeyHigh, RowsSent: 6}, noRows); err != nil || again != nil {
+		t.Errorf("got %+v, %v", again, err)
 	}
 }
 

@@ -121,14 +121,22 @@ func (l *Lease) planned(notBefore *time.Time) (t Trail) {
 }
 
 // Respool records that a planned chunk's file is complete. A range that is extracted again after its
-// file was lost may hold other rows than before: the counts follow.
-func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, rejected func(tx pgx.Tx, chunkID int64) error) error {
+// file was lost may hold other rows than before: the counts follow. One that has outgrown a chunk ends at
+// sp.High, before its old end: what lies between them is planned as another chunk, which is returned, in
+// the same transaction. rest is nil otherwise.
+func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, rejected func(tx pgx.Tx, chunkID int64) error) (rest *Chunk, err error) {
 	next := *c
 	next.State = ChunkSpooled
 	next.take(sp)
-	return l.move(ctx, c, &next, []ChunkState{ChunkPlanned}, func(tx pgx.Tx) error {
+	split := outgrown(c, &next)
+	err = l.move(ctx, c, &next, []ChunkState{ChunkPlanned}, func(tx pgx.Tx) error {
 		if err := rejected(tx, c.ID); err != nil {
 			return err
+		}
+		if split {
+			if rest, err = l.planRange(ctx, tx, c, sp.High, c.KeyHigh); err != nil {
+				return err
+			}
 		}
 		change := Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected}
 		if c.ParentID != nil {
@@ -136,6 +144,26 @@ func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, rejected func
 		}
 		return l.addCounts(ctx, tx, c.StepID, change)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return rest, nil
+}
+
+// outgrown reports whether the range of a chunk has become shorter, because its rows fill more than one.
+func outgrown(c, next *Chunk) bool {
+	return c.Kind == ChunkRange && !slices.Equal(c.KeyHigh, next.KeyHigh)
+}
+
+// planRange plans a chunk for the keys (low, high] of another one's step.
+func (l *Lease) planRange(ctx context.Context, tx pgx.Tx, of *Chunk, low, high []string) (*Chunk, error) {
+	c, err := l.plan(ctx, tx, of.StepID, ChunkRange, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.Step, c.KeyLow, c.KeyHigh = of.Step, low, high
+	_, err = tx.Exec(ctx, `UPDATE etl.chunks SET key_low = $2, key_high = $3 WHERE id = $1`, c.ID, low, high)
+	return c, err
 }
 
 // Unspool records that the file of a chunk whose job was never closed is gone: it is to be extracted again.
@@ -202,7 +230,7 @@ func (l *Lease) Finished(ctx context.Context, c *Chunk, end JobEnd) error {
 func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (ends Counts, requeued int64, err error)) error {
 	next := *c
 	next.State = ChunkReconciled
-	err := l.fenced(ctx, write{what: writeOf(c.State, next.State), landed: l.arrived(c, &next), late: true, do: func(tx pgx.Tx) error {
+	err := l.fenced(ctx, write{what: writeOf(c, &next), landed: l.arrived(c, &next), late: true, do: func(tx pgx.Tx) error {
 		ends, requeued, err := settle(tx)
 		if err != nil {
 			return err
@@ -281,7 +309,7 @@ func (l *Lease) move(ctx context.Context, c, next *Chunk, from []ChunkState, mor
 // moveTo is move for a chunk that goes on with a stage of its own.
 func (l *Lease) moveTo(ctx context.Context, c, next *Chunk, then Stage, from []ChunkState, more func(pgx.Tx) error) error {
 	next.Trail.write(l.Now(), then)
-	err := l.fenced(ctx, write{what: writeOf(c.State, next.State), landed: l.arrived(c, next), do: func(tx pgx.Tx) error {
+	err := l.fenced(ctx, write{what: writeOf(c, next), landed: l.arrived(c, next), do: func(tx pgx.Tx) error {
 		if err := l.update(ctx, tx, c, next, from); err != nil {
 			return err
 		}
@@ -321,11 +349,14 @@ func (l *Lease) finds(ctx context.Context, id *int64, query string, args ...any)
 }
 
 // writeOf names the move of a chunk; one that stays where it is has halted.
-func writeOf(from, to ChunkState) Write {
-	if from == to {
+func writeOf(c, next *Chunk) Write {
+	switch {
+	case c.State == next.State:
 		return WriteHalt
+	case outgrown(c, next):
+		return WriteSplit
 	}
-	return Arrow{from, to}.Write()
+	return Arrow{c.State, next.State}.Write()
 }
 
 func (l *Lease) update(ctx context.Context, tx pgx.Tx, c, next *Chunk, from []ChunkState) error {

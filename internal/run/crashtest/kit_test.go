@@ -20,6 +20,8 @@ import (
 // place is where a run happens: all that outlives a process.
 type place struct {
 	DSN, URL, Spool string
+	Silence         time.Duration // how long the org may say nothing; 0: bulkv2's defaults
+	JobBytes        int64         // of run.Config
 }
 
 // kit is what one process opens to run a pipeline in a place.
@@ -54,7 +56,7 @@ func (p place) open(ctx context.Context, probe func(string)) (*kit, error) {
 
 func (k *kit) assemble(ctx context.Context, p place, transport http.RoundTripper, probe func(string)) error {
 	org, err := salesforce.Open(ctx, salesforce.Config{
-		LoginURL: p.URL, ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret, Transport: transport,
+		LoginURL: p.URL, ClientID: emulator.DefaultClientID, ClientSecret: emulator.DefaultClientSecret, Transport: transport, Timeout: p.Silence,
 	})
 	if err != nil {
 		return err
@@ -65,6 +67,7 @@ func (k *kit) assemble(ctx context.Context, p place, transport http.RoundTripper
 	}
 	client, err := bulkv2.New(bulkv2.Config{
 		HTTP: org.HTTPClient(), InstanceURL: org.InstanceURL(), APIVersion: org.APIVersion(),
+		AnswerTimeout: p.Silence, IdleTimeout: p.Silence,
 		Retry: bulkv2.RetryConfig{Base: time.Millisecond, Cap: 10 * time.Millisecond, LimitBase: time.Millisecond},
 	})
 	if err != nil {
@@ -73,7 +76,7 @@ func (k *kit) assemble(ctx context.Context, p place, transport http.RoundTripper
 	k.config = run.Config{
 		Source: p.DSN, Store: k.store, Failures: reconcile.NewStore(k.store.Pool()), Spool: files, Org: org, Bulk: client,
 		PollMin: time.Millisecond, PollMax: 10 * time.Millisecond, CountersSettle: time.Millisecond,
-		UploadWait: time.Millisecond, RetryWait: time.Millisecond, Probe: probe,
+		UploadWait: time.Millisecond, RetryWait: time.Millisecond, JobBytes: p.JobBytes, Probe: probe,
 	}
 	return nil
 }

@@ -36,8 +36,7 @@ func TestEveryRecordIsWhereTheModelHasIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := newLot(t)
-	st := l.build()
+	st := build(t, emulator.Config{BatchSize: 5})
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, rt, st)
 		defer func() { m.stage.kit.store.Close() }()

@@ -278,6 +278,10 @@ func scenarios() []scenario {
 		torn("files lost", sent, func(tb testing.TB, st *stage, chunks map[state.ChunkState][]*state.Chunk) {
 			st.removeFiles(tb, slices.Concat(chunks[state.ChunkSpooled], chunks[state.ChunkCreated]))
 		}),
+		torn("files lost whose rows have outgrown a job", sent, func(tb testing.TB, st *stage, chunks map[state.ChunkState][]*state.Chunk) {
+			st.removeFiles(tb, slices.Concat(chunks[state.ChunkSpooled], chunks[state.ChunkCreated]))
+			pgtest.Exec(tb, st.DSN, fmt.Sprintf(`UPDATE tasks SET about = repeat('t', %d)`, lotJobBytes/8))
+		}),
 		torn("closed by somebody", sent, func(tb testing.TB, st *stage, chunks map[state.ChunkState][]*state.Chunk) {
 			closeJobs(tb, st, uploadedOf(st, chunks[state.ChunkCreated]))
 		}),

@@ -49,12 +49,7 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Skipf("%s says for how long, such as 10m", soakForVar)
 	}
-	s := &soak{seed: uint64(time.Now().UnixNano()), until: time.Now().Add(length), lot: newLot(t), said: time.Now()}
-	if text := os.Getenv(soakSeedVar); text != "" {
-		if s.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("%s: %v", soakSeedVar, err)
-		}
-	}
+	s := &soak{seed: soakSeed(t), until: time.Now().Add(length), lot: newLot(t), said: time.Now()}
 	fmt.Printf("soak: %s=%d\n", soakSeedVar, s.seed)
 	t.Cleanup(func() { fmt.Printf("soak: %s=%d: %s\n", soakSeedVar, s.seed, s) })
 	if text := os.Getenv(soakRoundVar); text != "" {
@@ -73,6 +68,20 @@ func TestSoak(t *testing.T) {
 			}
 		})
 	}
+}
+
+// soakSeed is the seed that the environment names, or a new one.
+func soakSeed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv(soakSeedVar)
+	if text == "" {
+		return uint64(time.Now().UnixNano())
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", soakSeedVar, err)
+	}
+	return seed
 }
 
 func (s *soak) next(t *testing.T) (uint64, bool) {
@@ -227,7 +236,8 @@ steps:
     CHUNK
 `, "CHUNK", chunk),
 		source: fmt.Sprintf(`CREATE TABLE accounts AS SELECT i AS id, CASE WHEN i %% 10 = 0 THEN '#N/A' ELSE 'Account ' || i END AS name FROM generate_series(1, %d) AS i;
-			CREATE TABLE tasks AS SELECT i AS id, repeat('t', 200) AS about FROM generate_series(1, %d) AS i;`, z.accounts, z.tasks),
+			CREATE TABLE tasks AS SELECT i AS id, repeat('t', 200) AS about FROM generate_series(1, %d) AS i;
+			ALTER TABLE tasks ADD PRIMARY KEY (id);`, z.accounts, z.tasks),
 	}
 }
 

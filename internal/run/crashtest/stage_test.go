@@ -33,6 +33,9 @@ type lot struct {
 	free []*stage
 }
 
+// lotJobBytes is more than any chunk of the scenarios has at first.
+const lotJobBytes = 8_000
+
 func newLot(tb testing.TB) *lot { return &lot{tb: tb} }
 
 // take returns an empty stage. One that a failed test used is not given to another, so that its database
@@ -45,7 +48,8 @@ func (l *lot) take(tb testing.TB) *stage {
 	if n := len(l.free); n > 0 {
 		st, l.free = l.free[n-1], l.free[:n-1]
 	} else {
-		st = l.build()
+		st = build(l.tb, emulator.Config{BatchSize: 5})
+		st.JobBytes = lotJobBytes
 	}
 	tb.Cleanup(func() {
 		st.kit.store.Close()
@@ -60,15 +64,17 @@ func (l *lot) take(tb testing.TB) *stage {
 	return st
 }
 
-func (l *lot) build() *stage {
-	l.tb.Helper()
-	dir := l.tb.TempDir()
-	st := &stage{place: place{DSN: pgtest.New(l.tb), Spool: filepath.Join(dir, "spool")}, jobs: filepath.Join(dir, "jobs")}
+// build makes a stage whose org is as cfg says.
+func build(tb testing.TB, cfg emulator.Config) *stage {
+	tb.Helper()
+	dir := tb.TempDir()
+	st := &stage{place: place{DSN: pgtest.New(tb), Spool: filepath.Join(dir, "spool")}, jobs: filepath.Join(dir, "jobs")}
+	cfg.DataDir = st.jobs
 	var err error
-	if st.server, err = emulator.Start(context.Background(), emulator.Config{BatchSize: 5, DataDir: st.jobs}); err != nil {
-		l.tb.Fatal(err)
+	if st.server, err = emulator.Start(context.Background(), cfg); err != nil {
+		tb.Fatal(err)
 	}
-	l.tb.Cleanup(func() { _ = st.server.Close() })
+	tb.Cleanup(func() { _ = st.server.Close() })
 	st.URL = st.server.URL()
 	return st
 }
@@ -80,6 +86,13 @@ const empty = `TRUNCATE etl.runs, etl.steps, etl.chunks, etl.reconciliation, etl
 func (sc scenario) setUp(tb testing.TB, l *lot) *stage {
 	tb.Helper()
 	st := l.take(tb)
+	sc.put(tb, st)
+	return st
+}
+
+// put makes a stage, whatever was played on it before, one of the scenario.
+func (sc scenario) put(tb testing.TB, st *stage) {
+	tb.Helper()
 	st.text, st.begin, st.before, st.kit = sc.pipeline, sc.begin, 0, nil
 	if err := errors.Join(st.server.Reset(), os.RemoveAll(st.Spool)); err != nil {
 		tb.Fatal(err)
@@ -90,7 +103,6 @@ func (sc scenario) setUp(tb testing.TB, l *lot) *stage {
 	if sc.prepare != nil {
 		sc.prepare(tb, st)
 	}
-	return st
 }
 
 func (st *stage) faults(tb testing.TB, faults []emulator.Fault) {
