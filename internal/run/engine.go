@@ -125,7 +125,11 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.meter.start(ctx, likely(plans, options)); err != nil {
+	perJob, err := e.callsPerJob(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.meter.start(ctx, likely(plans, options, perJob)); err != nil {
 		return nil, err
 	}
 	begin := state.NewRun{

@@ -9,9 +9,10 @@ import (
 	"bulkhead/internal/salesforce"
 )
 
-// callsPerJob is what a job usually costs in API calls: to create, upload and close it, about ten
-// looks at its progress, and a download of what failed.
-const callsPerJob = 14
+// callsPerJob is what a job costs in API calls where no run of the pipeline has shown it yet: to create,
+// upload and close it, seven looks at its progress, as a job of half a minute takes, and a download of what
+// failed.
+const callsPerJob = 11
 
 // sampleRows is how many rows of a step are encoded, and thrown away, to learn how big they are.
 const sampleRows = 10_000
@@ -81,11 +82,16 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 	if report.Err() != nil {
 		return plan, nil
 	}
+	perJob, err := e.callsPerJob(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, step := range report.Steps {
 		planned, err := e.planStep(ctx, newStepPlan(step), options.Limit)
 		if err != nil {
 			return nil, fmt.Errorf("step %q: %w", step.Step.Name, err)
 		}
+		planned.APICalls = planned.Chunks * perJob
 		plan.Steps = append(plan.Steps, planned)
 		plan.Jobs += planned.Chunks
 		plan.Batches += planned.Batches
@@ -143,12 +149,21 @@ func (p *PlanStep) estimate(sample sampler, maxRows, maxBytes int64) {
 	p.Chunks = (p.Rows + perChunk - 1) / perChunk
 	full := p.Rows / perChunk
 	p.Batches = full*ceilDiv(perChunk, batchRows) + ceilDiv(p.Rows-full*perChunk, batchRows)
-	p.APICalls = p.Chunks * callsPerJob
+}
+
+// callsPerJob is what a job of the pipeline has cost the last time: most calls of a job ask how it stands,
+// and how often that is depends on how long the org takes.
+func (e *Engine) callsPerJob(ctx context.Context) (int64, error) {
+	cost, err := e.cfg.Store.LastCost(ctx, e.pipeline.Name)
+	if err != nil || cost.Jobs == 0 || cost.APICalls == 0 {
+		return callsPerJob, err
+	}
+	return ceilDiv(cost.APICalls, cost.Jobs), nil
 }
 
 // likely is what a run will need, by the planner's guess of the rows: good enough for a warning, and it
 // reads no row.
-func likely(plans []*stepPlan, options Options) Plan {
+func likely(plans []*stepPlan, options Options, perJob int64) Plan {
 	var total Plan
 	for _, plan := range plans {
 		if options.Retry != nil {
@@ -161,7 +176,7 @@ func likely(plans []*stepPlan, options Options) Plan {
 		step := PlanStep{Rows: rows}
 		step.estimate(sampler{rows: 1}, plan.Step.Chunk.Rows, plan.Step.Chunk.Bytes)
 		total.Batches += step.Batches
-		total.APICalls += step.APICalls
+		total.APICalls += step.Chunks * perJob
 	}
 	return total
 }

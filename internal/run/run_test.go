@@ -485,6 +485,14 @@ func TestPlanAgreesWithTheRun(t *testing.T) {
 	if s.Steps[0].Jobs != int(plan.Jobs) || s.Steps[0].Batches != plan.Batches || s.APICalls > plan.APICalls {
 		t.Errorf("planned %+v, ran %+v with %d calls", plan, s.Steps[0], s.APICalls)
 	}
+	// The next plan knows what a job takes.
+	plan, err = engine.Plan(t.Context(), run.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rounded := plan.APICalls - s.APICalls; rounded < 0 || rounded >= plan.Jobs {
+		t.Errorf("the run took %d calls for %d jobs, and the plan says %d", s.APICalls, plan.Jobs, plan.APICalls)
+	}
 }
 
 func TestAbandonedRetryFreesWhatItNeverSent(t *testing.T) {

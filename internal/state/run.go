@@ -144,24 +144,3 @@ func (s *Store) Pulse(ctx context.Context, pipeline string) (now time.Time, driv
 	}
 	return now.UTC(), driven, nil
 }
-
-// Use is what the runs of this state database used of an org in a stretch of time.
-type Use struct {
-	Runs     int64 `json:"runs"`
-	APICalls int64 `json:"api_calls"` // of runs that have ended; a run counts its calls when it ends
-	Batches  int64 `json:"bulk_batches"`
-}
-
-// Used adds up what was used of an org since then; a batch holds so many records.
-func (s *Store) Used(ctx context.Context, orgID string, since time.Time, batchRows int64) (Use, error) {
-	const query = `SELECT
-		(SELECT count(*) FROM etl.runs WHERE org_id = $1 AND (finished_at >= $2 OR state = 'running')),
-		(SELECT coalesce(sum(api_calls), 0)::bigint FROM etl.runs WHERE org_id = $1 AND finished_at >= $2),
-		(SELECT coalesce(sum((c.rows_sent + $3 - 1) / $3), 0)::bigint FROM etl.chunks c JOIN etl.runs r ON r.id = c.run_id
-			WHERE r.org_id = $1 AND c.created_at >= $2 AND c.state IN ('submitted', 'finished', 'reconciled') AND c.job_id IS NOT NULL)`
-	var u Use
-	if err := s.pool.QueryRow(ctx, query, orgID, since, batchRows).Scan(&u.Runs, &u.APICalls, &u.Batches); err != nil {
-		return Use{}, fmt.Errorf("add up what runs used: %w", err)
-	}
-	return u, nil
-}
