@@ -33,8 +33,17 @@ fmt: $(LINT) ## Format all code
 demo: postgres build ## The main job from nothing: a Postgres, an org, a load, its failures, a retry
 	$(BIN)/etl demo
 
+# BENCH_ROWS=100000 BENCH_LONG_ROWS=500000 BENCH_ROUNDS=1 makes it a quick look, BENCH_ONLY=load,slow leaves items out,
+# BENCH_STRICT=1 fails where a target is missed.
 .PHONY: bench
-bench: postgres ## Measure, as ratios to a floor taken in the same run
+bench: postgres build ## Measure whole loads, as ratios to floors taken in the same run (20 minutes)
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/bench ./internal/bench/cmd
+	$(BIN)/bench -etl $(BIN)/etl $(if $(BENCH_ROWS),-rows $(BENCH_ROWS)) $(if $(BENCH_LONG_ROWS),-long-rows $(BENCH_LONG_ROWS)) \
+		$(if $(BENCH_ROUNDS),-rounds $(BENCH_ROUNDS)) $(if $(BENCH_ONLY),-only $(BENCH_ONLY)) $(if $(BENCH_STRICT),-strict)
+
+.PHONY: bench-micro
+bench-micro: postgres ## Run the Go benchmarks of the hot parts
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz
