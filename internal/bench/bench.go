@@ -85,6 +85,9 @@ func items() []item {
 	return []item{
 		{"extract", "Extraction to spooled chunks", measureExtraction},
 		{"load", "The whole load", measureLoad},
+		{"slow", "An org that takes time, its cost and its connections", measureSlow},
+		{"failures", "Failures in bulk", measureFailures},
+		{"wide", "Wide rows, long texts, short rows", measureWide},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // chunkRows are the rows of a chunk where nothing else is said, as in a pipeline.
@@ -39,6 +40,7 @@ type load struct {
 	state   string   // the database with the state of the run
 	dir     string   // the project
 	env     []string // to go on with the same project
+	orgCPU  time.Duration
 }
 
 // pipeline is one that loads the first rows of the table, and more lines of its step.
@@ -116,17 +118,29 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.stop()) }()
-	var walls, cpus, peaks []float64
+	x, err := b.stage.extract(ctx, b.cfg.Rows)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.files.remove()) }()
+	var walls, cpus, peaks, floors, floorCPUs []float64
 	for round := range b.cfg.Rounds {
+		sent, err := b.sendOnce(ctx, o, x.files)
+		if err != nil {
+			return err
+		}
+		floors, floorCPUs = append(floors, sent.wall.Seconds()), append(floorCPUs, sent.cpu.Seconds())
 		l, err := b.loadOnce(ctx, o, b.cfg.Rows)
 		if err != nil {
 			return err
 		}
-		b.logf("  round %d: %.2f s, %.2f s CPU, %d MB", round+1, l.wall.Seconds(), l.cpu.Seconds(), l.peak/megabyte)
+		b.logf("  round %d: %.2f s, %.2f s CPU, %d MB; org %.2f s CPU; only sending %.2f s, %.2f s CPU",
+			round+1, l.wall.Seconds(), l.cpu.Seconds(), l.peak/megabyte, l.orgCPU.Seconds(), sent.wall.Seconds(), sent.cpu.Seconds())
 		walls, cpus = append(walls, l.wall.Seconds()), append(cpus, l.cpu.Seconds()/million(b.cfg.Rows))
 		peaks = append(peaks, float64(l.peak)/megabyte)
 	}
-	b.add("load", "wall", median(walls), "s", 0, nil)
+	b.add("load", "wall, over that of only sending the files", median(walls), "s", median(floors), nil)
+	b.add("load", "client CPU of only sending the files, per million rows", median(floorCPUs)/million(b.cfg.Rows), "s", 0, nil)
 	b.add("load", "client CPU per million rows", median(cpus), "s", 0, atMost(1.2))
 	b.add("load", "peak memory", median(peaks), "MB", 0, atMost(64))
 	if b.cfg.LongRows == b.cfg.Rows {
@@ -136,7 +150,7 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	b.logf("  long: %.2f s, %.2f s CPU, %d MB", l.wall.Seconds(), l.cpu.Seconds(), l.peak/megabyte)
+	b.logf("  long: %.2f s, %.2f s CPU, %d MB; org %.2f s CPU", l.wall.Seconds(), l.cpu.Seconds(), l.peak/megabyte, l.orgCPU.Seconds())
 	times := float64(b.cfg.LongRows) / float64(b.cfg.Rows)
 	b.add("load", "long load: wall, over that of the short one times its size", l.wall.Seconds(), "s", median(walls)*times, atMost(1.1))
 	b.add("load", "long load: peak memory, over that of the short one", float64(l.peak)/megabyte, "MB", median(peaks), atMost(1.1))
@@ -149,11 +163,21 @@ func (b *bench) loadOnce(ctx context.Context, o *org, rows int64) (load, error) 
 	if err := errors.Join(o.reset(ctx), o.addFault(ctx, onePercent)); err != nil {
 		return load{}, err
 	}
+	before := o.processorTime()
 	l, err := b.stage.load(ctx, o, pipeline(rows))
 	if err != nil {
 		return l, err
 	}
+	l.orgCPU = o.processorTime() - before
 	return l, errors.Join(l.expect(rows, failedOf(rows)), l.remove())
+}
+
+// sendOnce is the floor of sending.
+func (b *bench) sendOnce(ctx context.Context, o *org, files *spooler) (usage, error) {
+	if err := errors.Join(o.reset(ctx), o.addFault(ctx, onePercent)); err != nil {
+		return usage{}, err
+	}
+	return o.send(ctx, files)
 }
 
 // failedOf is how many records onePercent refuses: each hundredth of a job.

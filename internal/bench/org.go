@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // org is an emulated org in a process of its own.
@@ -28,13 +29,11 @@ func (s *stage) startOrg(ctx context.Context, flags ...string) (*org, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"emulator", "--addr", "127.0.0.1:0", "--json", "--data", dir}, flags...)
+	args := append([]string{"emulator", "--addr", "127.0.0.1:0", "--json", "--discard", "--data", dir}, flags...)
 	cmd := exec.CommandContext(ctx, s.cfg.Etl, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endTime
 	cmd.Dir = s.dir
-	// It keeps every record: collecting its garbage half as often takes time from nobody.
-	cmd.Env = append(os.Environ(), "GOGC=200")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -67,6 +66,9 @@ func (o *org) stop() error {
 	}
 	return errors.Join(err, os.RemoveAll(o.dir))
 }
+
+// processorTime is what it has used so far.
+func (o *org) processorTime() time.Duration { return processorTimeOf(o.cmd.Process.Pid) }
 
 // reset makes it an empty org again, without faults.
 func (o *org) reset(ctx context.Context) error {

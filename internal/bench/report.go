@@ -36,8 +36,18 @@ type Figure struct {
 // Target is how much may be, or must be.
 type Target struct {
 	Bound float64 `json:"bound"`
-	Least bool    `json:"least,omitempty"` // the bound is the least; else it is the most
+	How   How     `json:"how"`
 }
+
+// How a target bounds.
+type How string
+
+// A bound is the most, the least, or what it has to be.
+const (
+	AtMost  How = "at most"
+	AtLeast How = "at least"
+	Exactly How = "exactly"
+)
 
 // Ratio is the value over the floor; 0 where there is none.
 func (f Figure) Ratio() float64 {
@@ -56,10 +66,15 @@ func (f Figure) Met() bool {
 	if f.Floor > 0 {
 		measured = f.Ratio()
 	}
-	if f.Target.Least {
+	switch f.Target.How {
+	case AtLeast:
 		return measured >= f.Target.Bound
+	case Exactly:
+		return measured == f.Target.Bound
 	}
 	return measured <= f.Target.Bound
 }
 
-func atMost(bound float64) *Target { return &Target{Bound: bound} }
+func atMost(bound float64) *Target  { return &Target{bound, AtMost} }
+func atLeast(bound float64) *Target { return &Target{bound, AtLeast} }
+func exactly(bound float64) *Target { return &Target{bound, Exactly} }

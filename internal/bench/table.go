@@ -33,13 +33,11 @@ func (f Figure) ratio() string {
 }
 
 func (f Figure) target() string {
-	switch {
-	case f.Target == nil:
+	if f.Target == nil {
 		return ""
-	case f.Target.Least:
-		return "≥ " + f.bound()
 	}
-	return "≤ " + f.bound()
+	sign := map[How]string{AtMost: "≤ ", AtLeast: "≥ ", Exactly: "= "}
+	return sign[f.Target.How] + f.bound()
 }
 
 // bound is that of the ratio where there is a floor.
