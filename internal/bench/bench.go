@@ -24,6 +24,9 @@ const (
 	DefaultRows     = 1_000_000
 	DefaultLongRows = 10_000_000
 	DefaultRounds   = 3
+
+	DefaultBatchTime = 2 * time.Second
+	DefaultCallTime  = 150 * time.Millisecond
 )
 
 // extractRows is how many rows are extracted, where the long table has as many.
@@ -38,6 +41,9 @@ type Config struct {
 	Rows, LongRows int64
 	// Rounds of what is short, of which the median counts; DefaultRounds.
 	Rounds int
+	// BatchTime is what the org that takes time needs for a batch, CallTime for a
+	// request; DefaultBatchTime, DefaultCallTime.
+	BatchTime, CallTime time.Duration
 	// Only names the items to measure; empty: all of them.
 	Only []string
 	// Log is told what is being done. Nil: nothing.
@@ -54,6 +60,12 @@ func (c Config) withDefaults() Config {
 	c.LongRows = max(c.LongRows, c.Rows)
 	if c.Rounds == 0 {
 		c.Rounds = DefaultRounds
+	}
+	if c.BatchTime == 0 {
+		c.BatchTime = DefaultBatchTime
+	}
+	if c.CallTime == 0 {
+		c.CallTime = DefaultCallTime
 	}
 	if c.Log == nil {
 		c.Log = io.Discard
@@ -76,18 +88,18 @@ func (c Config) validate() error {
 // item is a group of figures that are measured together.
 type item struct {
 	name    string
-	title   string
 	measure func(ctx context.Context, b *bench) error
 }
 
-// items are all of them, in their order.
+// items are all of them, in their order. The slow org's tells of cost and wire too.
 func items() []item {
 	return []item{
-		{"extract", "Extraction to spooled chunks", measureExtraction},
-		{"load", "The whole load", measureLoad},
-		{"slow", "An org that takes time, its cost and its connections", measureSlow},
-		{"failures", "Failures in bulk", measureFailures},
-		{"wide", "Wide rows, long texts, short rows", measureWide},
+		{"extract", measureExtraction},
+		{"load", measureLoad},
+		{"slow", measureSlow},
+		{"failures", measureFailures},
+		{"wide", measureWide},
+		{"settings", measureSettings},
 	}
 }
 
@@ -132,7 +144,7 @@ func (b *bench) measure(ctx context.Context) error {
 		if len(b.cfg.Only) > 0 && !slices.Contains(b.cfg.Only, it.name) {
 			continue
 		}
-		b.logf("%s: %s", it.name, it.title)
+		b.logf("%s", it.name)
 		if err := it.measure(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", it.name, err)
 		}

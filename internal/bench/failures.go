@@ -18,7 +18,7 @@ func measureFailures(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, o.stop()) }()
+	defer func() { err = o.stopAfter(err) }()
 	rows := b.cfg.Rows
 	l, err := b.stage.load(ctx, o, pipeline(rows))
 	if err != nil {

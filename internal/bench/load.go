@@ -109,7 +109,10 @@ func (l *load) expect(rows, failed int64) error {
 	return nil
 }
 
-func (l *load) remove() error { return os.RemoveAll(l.dir) }
+// finish checks a run and removes its project.
+func (l *load) finish(rows, failed int64) error {
+	return errors.Join(l.expect(rows, failed), os.RemoveAll(l.dir))
+}
 
 // measureLoad loads the table into an org that answers at once.
 func measureLoad(ctx context.Context, b *bench) (err error) {
@@ -117,7 +120,7 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, o.stop()) }()
+	defer func() { err = o.stopAfter(err) }()
 	x, err := b.stage.extract(ctx, b.cfg.Rows)
 	if err != nil {
 		return err
@@ -146,15 +149,7 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 	if b.cfg.LongRows == b.cfg.Rows {
 		return nil
 	}
-	l, err := b.loadOnce(ctx, o, b.cfg.LongRows)
-	if err != nil {
-		return err
-	}
-	b.logf("  long: %.2f s, %.2f s CPU, %d MB; org %.2f s CPU", l.wall.Seconds(), l.cpu.Seconds(), l.peak/megabyte, l.orgCPU.Seconds())
-	times := float64(b.cfg.LongRows) / float64(b.cfg.Rows)
-	b.add("load", "long load: wall, over that of the short one times its size", l.wall.Seconds(), "s", median(walls)*times, atMost(1.1))
-	b.add("load", "long load: peak memory, over that of the short one", float64(l.peak)/megabyte, "MB", median(peaks), atMost(1.1))
-	return nil
+	return b.measureLong(ctx, o, median(walls), median(peaks))
 }
 
 // loadOnce loads the first rows into the org, empty but for its faults, and looks
@@ -169,7 +164,7 @@ func (b *bench) loadOnce(ctx context.Context, o *org, rows int64) (load, error) 
 		return l, err
 	}
 	l.orgCPU = o.processorTime() - before
-	return l, errors.Join(l.expect(rows, failedOf(rows)), l.remove())
+	return l, l.finish(rows, failedOf(rows))
 }
 
 // sendOnce is the floor of sending.

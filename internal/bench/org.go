@@ -67,6 +67,9 @@ func (o *org) stop() error {
 	return errors.Join(err, os.RemoveAll(o.dir))
 }
 
+// stopAfter ends it and keeps the error there was.
+func (o *org) stopAfter(err error) error { return errors.Join(err, o.stop()) }
+
 // processorTime is what it has used so far.
 func (o *org) processorTime() time.Duration { return processorTimeOf(o.cmd.Process.Pid) }
 

@@ -10,6 +10,8 @@ type Report struct {
 	LongRows int64     `json:"long_rows"`
 	Rounds   int       `json:"rounds"`
 	Figures  []Figure  `json:"figures"`
+	// Long is how the long load went; nil where there was none.
+	Long *Long `json:"long,omitempty"`
 }
 
 // Machine is where it was measured.

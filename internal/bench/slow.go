@@ -3,29 +3,29 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // What the org that takes time is like.
 const (
 	batchRows     = 10_000 // records that Salesforce makes one batch of
-	batchTime     = 2 * time.Second
 	batchParallel = 5
-	callTime      = 150 * time.Millisecond
 )
+
+func (s *stage) startSlowOrg(ctx context.Context) (*org, error) {
+	return s.startOrg(ctx, "--batch-latency", s.cfg.BatchTime.String(), "--batch-parallel", strconv.Itoa(batchParallel), "--latency", s.cfg.CallTime.String())
+}
 
 // measureSlow loads the table into an org that takes its time, and holds what it
 // took against what the org needs for the batches alone. What it costs in calls and
 // batches is held against what the plan says.
 func measureSlow(ctx context.Context, b *bench) (err error) {
-	o, err := b.stage.startOrg(ctx, "--batch-latency", batchTime.String(), "--batch-parallel", strconv.Itoa(batchParallel), "--latency", callTime.String())
+	o, err := b.stage.startSlowOrg(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, o.stop()) }()
+	defer func() { err = o.stopAfter(err) }()
 	rows := b.cfg.Rows
 	l, err := b.stage.prepare(ctx, o, pipeline(rows))
 	if err != nil {
@@ -54,8 +54,7 @@ func measureSlow(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	b.logf("  %.2f s, %d API calls; rows were read until %.2f s, the first job was made at %.2f s", l.wall.Seconds(), l.summary.APICalls, overlap.extracted.Seconds(), overlap.firstJob.Seconds())
-	waves := ceilDiv(ceilDiv(rows, batchRows), batchParallel)
-	b.add("slow", "wall, over the org's time for its batches", l.wall.Seconds(), "s", (time.Duration(waves) * batchTime).Seconds(), atMost(1.05))
+	b.add("slow", "wall, over the org's time for its batches", l.wall.Seconds(), "s", b.leastTime(rows).Seconds(), atMost(1.05))
 	b.add("slow", "from the start to the first job", overlap.firstJob.Seconds(), "s", 0, nil)
 	b.add("slow", "from the start to the last row read", overlap.extracted.Seconds(), "s", 0, nil)
 	b.add("slow", "from the end of the last job to the end", overlap.tail.Seconds(), "s", 0, nil)

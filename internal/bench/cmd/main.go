@@ -35,6 +35,7 @@ func run(ctx context.Context) (missed bool, err error) {
 	flag.Int64Var(&cfg.LongRows, "long-rows", bench.DefaultLongRows, "`rows` of the long load")
 	flag.IntVar(&cfg.Rounds, "rounds", bench.DefaultRounds, "`rounds` of what is short; the median counts")
 	only := flag.String("only", "", "`items` to measure, separated by commas: "+strings.Join(bench.Items(), ", "))
+	page := flag.String("page", "", "write the page to this `file`, and the plot beside it")
 	strict := flag.Bool("strict", false, "exit code 1 where a target is missed")
 	flag.Parse()
 	if *only != "" {
@@ -44,8 +45,11 @@ func run(ctx context.Context) (missed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, f := range report.Figures {
-		missed = missed || *strict && !f.Met()
+	missed = *strict && len(report.Missed()) > 0
+	if *page != "" {
+		if err := report.WritePage(*page); err != nil {
+			return false, err
+		}
 	}
 	return missed, report.WriteTable(os.Stdout)
 }
