@@ -28,16 +28,12 @@ const (
 	memoryTarget           = 64 // MB
 	labelsAcross, labelsUp = 8, 4
 	plotStyle              = `
-	text { font: 12px system-ui, sans-serif; fill: #57606a }
-	.title { font-weight: 600; fill: #24292f }
-	.grid { stroke: #8c959f; stroke-opacity: .3 }
-	.memory { fill: none; stroke: #0969da; stroke-width: 1.5 }
-	.rate { fill: #1a7f37; fill-opacity: .55 }
-	.target { stroke: #cf222e; stroke-dasharray: 5 4 }
-	@media (prefers-color-scheme: dark) {
-		text { fill: #9198a1 } .title { fill: #e6edf3 }
-		.memory { stroke: #58a6ff } .rate { fill: #3fb950 } .target { stroke: #ff7b72 }
-	}`
+	text { font: 12px system-ui, sans-serif; fill: #768390 }
+	.title { font-weight: 600 }
+	.grid { stroke: #768390; stroke-opacity: .3 }
+	.memory { fill: none; stroke: #388bfd; stroke-width: 1.5 }
+	.rate { fill: #2da44e; fill-opacity: .65 }
+	.target { stroke: #e5534b; stroke-dasharray: 5 4 }`
 )
 
 // plot draws memory and throughput over time as an SVG. It has no background, and

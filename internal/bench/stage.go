@@ -40,6 +40,9 @@ func (s *stage) open(ctx context.Context) error {
 	if s.cfg.Etl, err = filepath.Abs(s.cfg.Etl); err != nil {
 		return err
 	}
+	if _, err = os.Stat(s.cfg.Etl); err != nil {
+		return fmt.Errorf("the program to measure (make build makes it): %w", err)
+	}
 	if s.dir, err = os.MkdirTemp("", "etl-bench-"); err != nil {
 		return err
 	}

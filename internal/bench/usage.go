@@ -58,10 +58,13 @@ func (s *stage) exec(ctx context.Context, okay []int, env []string, name string,
 	u.peak, u.memory = w.peak, w.memory
 	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	u.stdout = stdout.Bytes()
+	if ctx.Err() != nil {
+		return u, context.Cause(ctx) // it ended because it was told to
+	}
 	if err != nil && !slices.Contains(okay, cmd.ProcessState.ExitCode()) {
 		return u, fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, stderr.Bytes(), u.stdout)
 	}
-	return u, ctx.Err()
+	return u, nil
 }
 
 // watch follows a process's memory until stop.

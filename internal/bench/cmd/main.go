@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -36,6 +37,7 @@ func run(ctx context.Context) (missed bool, err error) {
 	flag.IntVar(&cfg.Rounds, "rounds", bench.DefaultRounds, "`rounds` of what is short; the median counts")
 	only := flag.String("only", "", "`items` to measure, separated by commas: "+strings.Join(bench.Items(), ", "))
 	page := flag.String("page", "", "write the page to this `file`, and the plot beside it")
+	asJSON := flag.Bool("json", false, "print the figures as JSON")
 	strict := flag.Bool("strict", false, "exit code 1 where a target is missed")
 	flag.Parse()
 	if *only != "" {
@@ -50,6 +52,9 @@ func run(ctx context.Context) (missed bool, err error) {
 		if err := report.WritePage(*page); err != nil {
 			return false, err
 		}
+	}
+	if *asJSON {
+		return missed, json.NewEncoder(os.Stdout).Encode(report)
 	}
 	return missed, report.WriteTable(os.Stdout)
 }
