@@ -71,8 +71,9 @@ type Config struct {
 	BatchParallel int
 
 	// Discard checks records as ever and keeps none: every upsert creates, and no
-	// record is there to be found, updated or deleted. For loads of more records
-	// than memory holds, of which only the client is of interest.
+	// record is there to be found, updated or deleted. What was uploaded goes when
+	// its job is complete. For loads of more records than memory holds, of which
+	// only the client is of interest.
 	Discard bool
 
 	Limits Limits
