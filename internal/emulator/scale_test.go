@@ -28,6 +28,9 @@ func TestDiscardChecksRecordsAndKeepsNone(t *testing.T) {
 			}
 			ids[row[0]] = true
 		}
+		if _, rows := o.results(info["id"].(string), "unprocessedrecords"); len(rows) != 0 {
+			t.Errorf("unprocessed: %v", rows)
+		}
 	}
 	if len(ids) != 4 {
 		t.Errorf("ids %v: want one for each record", ids)
