@@ -21,5 +21,6 @@ func (s *stage) machine(ctx context.Context) (Machine, error) {
 		return m, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return m, conn.QueryRow(ctx, "SELECT split_part(current_setting('server_version'), ' ', 1)").Scan(&m.Postgres)
+	err = conn.QueryRow(ctx, "SELECT split_part(current_setting('server_version'), ' ', 1)").Scan(&m.Postgres)
+	return m, err
 }

@@ -19,8 +19,9 @@ what the batches take if its workers never wait. When the first job was made and
 start of the process, shows that the two overlap; both come from the run's own tables and the org's jobs.`},
 		{"cost", "What a load costs in the org", `Of the same load: what ` + "`etl run`" + ` counts in its summary, over what ` + "`etl plan`" + ` said of it before.`},
 		{"wire", "How the network is used", `Of the same load, counted by the org: connections, downloads of results, compressed answers.`},
-		{"failures", "Failures in bulk", `The org refuses every record. Records a second are over the whole of ` + "`etl run`" + `, from the start of the process to its
-end; ` + "`etl failed list`" + ` and ` + "`etl failed retry`" + ` are whole processes too. The retry reads the records again from the source by
+		{"failures", "Failures in bulk", `The org refuses every record. Chunks are settled from the moment that the download of their results begins until they
+stand in the tables; moments with several of them count once. The whole run is from the start of the process to its end;
+` + "`etl failed list`" + ` and ` + "`etl failed retry`" + ` are whole processes too. The retry reads the records again from the source by
 their keys, and the org takes all of them.`},
 		{"wide", "Other shapes of rows", `The whole load again, with rows of 400 columns, with texts of 100 KB, and with records of a single byte, as an insert, in
 which all records are equal. Memory may be larger by one record.`},

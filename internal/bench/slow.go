@@ -76,7 +76,8 @@ func (l *load) plan(ctx context.Context, s *stage) (plan, error) {
 	if err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(u.stdout, &p)
+	err = json.Unmarshal(u.stdout, &p)
+	return p, err
 }
 
 func (b *bench) addCosts(rows int64, l load, p plan) {
