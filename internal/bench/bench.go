@@ -127,6 +127,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	b := &bench{cfg: cfg, report: &Report{Date: time.Now().UTC(), Rows: cfg.Rows, LongRows: cfg.LongRows, Rounds: cfg.Rounds}}
+	b.report.Machine = machine()
 	var err error
 	if b.stage, err = openStage(ctx, cfg); err != nil {
 		return nil, err
@@ -137,7 +138,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 func (b *bench) measure(ctx context.Context) error {
 	var err error
-	if b.report.Machine, err = b.stage.machine(ctx); err != nil {
+	if b.report.Machine.Postgres, err = b.stage.version(ctx); err != nil {
 		return err
 	}
 	for _, it := range items() {

@@ -117,6 +117,9 @@ func (m Machine) Kind() string {
 	return text + ", " + m.System
 }
 
+// Busy reports whether others were at work on the machine.
+func (m Machine) Busy() bool { return m.Load > float64(m.Cores)/2 }
+
 // count prints thousands apart.
 func count(n int64) string {
 	digits := fmt.Sprint(n)

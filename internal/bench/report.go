@@ -16,11 +16,14 @@ type Report struct {
 
 // Machine is where it was measured.
 type Machine struct {
-	Cores    int    `json:"cores"`
-	Memory   int64  `json:"memory_bytes"` // 0: unknown
-	System   string `json:"system"`
-	Go       string `json:"go"`
-	Postgres string `json:"postgres"`
+	Cores  int   `json:"cores"`
+	Memory int64 `json:"memory_bytes"` // 0: unknown
+	// Load is the load average of the minute before the start; what others do on the
+	// machine spoils the times. 0 where it is not known.
+	Load     float64 `json:"load_average"`
+	System   string  `json:"system"`
+	Go       string  `json:"go"`
+	Postgres string  `json:"postgres"`
 }
 
 // Figure is one thing that was measured.
