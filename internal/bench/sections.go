@@ -25,7 +25,7 @@ stand in the tables; moments with several of them count once. The whole run is f
 their keys, and the org takes all of them.`},
 		{"wide", "Other shapes of rows", `The whole load again, with rows of 400 columns, with texts of 100 KB, and with records of a single byte, as an insert, in
 which all records are equal. Memory may be larger by one record.`},
-		{"settings", "What chunks do", `200,000 rows into the org that takes time, with ` + "`chunk`" + ` set in other ways. The floor is what the org needs for full
+		{"settings", "What chunks do", `As many rows, up to 200,000, into the org that takes time, with ` + "`chunk`" + ` set in other ways. The floor is what the org needs for full
 batches, if its workers never wait. [tuning.md](tuning.md) says what to make of it.`},
 	}
 }
