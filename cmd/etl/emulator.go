@@ -66,6 +66,7 @@ func addEmulatorFlags(cmd *cobra.Command, opts *emulatorOptions) {
 	flags.DurationVar(&c.BatchLatency, "batch-latency", 0, "`time` that every batch of 10,000 records takes")
 	flags.IntVar(&c.BatchParallel, "batch-parallel", emulator.DefaultBatchParallel, "batches that the org works on at once")
 	flags.IntVar(&c.BatchSize, "batch-size", emulator.DefaultBatchSize, "records per batch")
+	flags.BoolVar(&c.Discard, "discard", false, "check records and keep none, for loads beyond the memory of this machine")
 	flags.DurationVar(&c.Session, "session", emulator.DefaultSession, "`time` that a session lives")
 	flags.Int64Var(&c.Limits.DailyAPIRequests, "api-limit", 0, "API `calls` per day (default 100,000; -1 none left)")
 	flags.Int64Var(&c.Limits.DailyBatches, "batch-limit", 0, "ingest `batches` per day (default 15,000; -1 none left)")

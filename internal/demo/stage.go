@@ -46,7 +46,7 @@ type Config struct {
 	Customers, Contacts int    // rows; DefaultCustomers, DefaultContacts
 	Seed                uint64 // of names and the like, never of the mistakes; DefaultSeed
 	// BatchLatency is how long the org takes for a batch of 10,000 records,
-	// beside what the work on them takes. Default none.
+	// unless the work on them takes longer. Default none.
 	BatchLatency time.Duration
 }
 

@@ -31,7 +31,8 @@ type batch struct {
 	reported       int   // rows
 	done           int   // rows
 	begin          time.Time
-	index          int // of the batch in its job
+	since          time.Time // when work on it began; begin follows its reports
+	index          int       // of the batch in its job
 }
 
 // lines are result rows in the order they came.
@@ -46,7 +47,6 @@ const resultBuffer = 8 << 20
 // runBatch saves a batch of a job and adds its results. Batches work at
 // the same time and report in their order, so that a seed gives one outcome.
 func (s *Server) runBatch(ctx context.Context, b *batch, part span) error {
-	begin := time.Now()
 	f, err := os.Open(b.job.path(fileContent))
 	if err != nil {
 		return err
@@ -55,9 +55,9 @@ func (s *Server) runBatch(ctx context.Context, b *batch, part span) error {
 	if _, err := f.Seek(part.offset, io.SeekStart); err != nil {
 		return err
 	}
-	b.reader, b.begin = newCSVReader(f, part.offset), begin
+	b.reader, b.since = newCSVReader(f, part.offset), time.Now()
+	b.begin = b.since
 	err = b.run(ctx, part.rows)
-	s.pause(ctx, s.cfg.BatchLatency-time.Since(begin)) // what it saved is there, cancelled or not
 	return errors.Join(err, b.report())
 }
 
@@ -65,6 +65,7 @@ func (s *Server) newBatch(o *org, j *job, columns []column, i int, turn <-chan s
 	t, _ := o.store.table(j.object.Name)
 	l := newLoader(o.store, t, j.spec.Operation, j.key, columns)
 	l.user, l.now, l.maxRecords, l.keepNumbers = j.user.number, s.clock.Now, s.cfg.Limits.StorageRecords, s.cfg.Modes.KeepNumbers
+	l.discard = s.cfg.Discard
 	b := &batch{
 		server: s, job: j, loader: l, turn: turn, dialect: j.dialect(),
 		columns: columns, number: int64(i) * int64(s.cfg.BatchSize), chunk: make([]record, 0, chunkRows),
@@ -76,18 +77,16 @@ func (s *Server) newBatch(o *org, j *job, columns []column, i int, turn <-chan s
 	return b
 }
 
-// pause waits as long as a batch is said to take.
-func (s *Server) pause(ctx context.Context, d time.Duration) bool {
+// pause waits, unless ctx ends.
+func (s *Server) pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {
-		return ctx.Err() == nil
+		return
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -103,6 +102,9 @@ func (b *batch) run(ctx context.Context, rows int) error {
 			b.write(&b.chunk[i])
 		}
 		b.done += len(b.chunk)
+		// Slow orgs are slow all through a batch: one that is aborted has done a part.
+		due := b.server.cfg.BatchLatency * time.Duration(b.done) / time.Duration(rows)
+		b.server.pause(ctx, due-time.Since(b.since))
 		if len(b.saved.text)+len(b.refused.text) > resultBuffer {
 			if err := b.report(); err != nil {
 				return err

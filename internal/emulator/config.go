@@ -61,13 +61,20 @@ type Config struct {
 	// hosts of Salesforce.
 	Audiences []string
 
-	// Latency delays every answer of the API; BatchLatency each batch of a job.
+	// Latency delays every answer of the API. BatchLatency is what a batch of a
+	// job takes, unless the work on it takes longer.
 	Latency, BatchLatency time.Duration
 	// BatchSize is records per batch; DefaultBatchSize.
 	BatchSize int
 	// BatchParallel is how many batches the whole org works on at once;
 	// DefaultBatchParallel.
 	BatchParallel int
+
+	// Discard checks records as ever and keeps none: every upsert creates, and no
+	// record is there to be found, updated or deleted. What was uploaded goes when
+	// its job is complete. For loads of more records than memory holds, of which
+	// only the client is of interest.
+	Discard bool
 
 	Limits Limits
 	Modes  Modes

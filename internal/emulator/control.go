@@ -18,6 +18,7 @@ type State struct {
 	Sessions int              `json:"sessions"`
 	Limits   map[string]Limit `json:"limits"`
 	Faults   []Fault          `json:"faults"`
+	Traffic  Traffic          `json:"traffic"`
 }
 
 // State looks at the org.
@@ -26,6 +27,7 @@ func (s *Server) State() State {
 	st := State{
 		Records: map[string]int64{}, Recycled: map[string]int64{}, Jobs: map[string]int{},
 		Calls: s.calls.Load(), Sessions: o.sessions.count(), Limits: o.limits.all(), Faults: s.faults.all(),
+		Traffic: s.traffic.seen(),
 	}
 	for _, j := range o.jobs.all() {
 		j.mu.Lock()
@@ -36,10 +38,8 @@ func (s *Server) State() State {
 	defer o.store.mu.RUnlock()
 	for _, t := range o.store.tables {
 		st.Records[t.object.Name] = t.live
-		for i := range t.rows {
-			if t.rows[i].state == rowRecycled {
-				st.Recycled[t.object.Name]++
-			}
+		if t.recycled > 0 {
+			st.Recycled[t.object.Name] = t.recycled
 		}
 	}
 	return st
@@ -206,7 +206,7 @@ func (s *store) empty(object string) error {
 		t.rows[i] = row{state: rowGone}
 	}
 	s.records -= t.live
-	t.live = 0
+	t.live, t.recycled = 0, 0
 	t.indexes = newTable(t.object).indexes
 	return nil
 }

@@ -45,6 +45,9 @@ func (s *Server) process(ctx context.Context, o *org, j *job) {
 	switch at := s.clock.Now(); {
 	case err == nil:
 		j.end(stateJobComplete, "", at)
+		if s.cfg.Discard {
+			_ = os.Remove(j.path(fileContent)) // nothing of it is unprocessed
+		}
 	case errors.As(err, &failed):
 		j.end(stateFailed, failed.Error(), at)
 	default:

@@ -144,6 +144,7 @@ func (s *Server) writeRecord(c *call, o *object, op operation, key *field, at st
 	t, _ := c.org.store.table(o.Name)
 	l := newLoader(c.org.store, t, op, key, columns)
 	l.user, l.now, l.maxRecords = c.user.number, s.clock.Now, s.cfg.Limits.StorageRecords
+	l.discard = s.cfg.Discard
 	chunk := []record{row}
 	l.load(chunk)
 	saved := chunk[0]

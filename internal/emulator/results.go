@@ -21,6 +21,7 @@ func (s *Server) serveResults(c *call, j *job, kind string) error {
 		current == stateInProgress && s.cfg.Modes.EarlyResults == EarlyResultsRefused:
 		return errJobState("Results of a job in state %s are not available", current)
 	}
+	s.traffic.onDownload(kind)
 	c.w.Header().Set("Content-Type", "text/csv; charset=UTF-8")
 	out, finish := compressed(c.w, c.r)
 	defer finish()

@@ -44,7 +44,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	seen := &observed{ResponseWriter: w}
 	fault, struck := s.faults.onRequest(r)
-	defer func() { s.log(r, seen, fault, time.Since(begin)) }()
+	defer func() {
+		s.traffic.onAnswer(seen)
+		s.log(r, seen, fault, time.Since(begin))
+	}()
 	if struck {
 		s.serveFault(seen, r, fault)
 		return

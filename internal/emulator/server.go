@@ -25,6 +25,7 @@ type Server struct {
 	slots   chan struct{} // of batches that are worked on
 	started time.Time
 	calls   atomic.Int64
+	traffic traffic
 
 	// org is what Reset makes anew.
 	orgMu sync.RWMutex
@@ -108,7 +109,7 @@ func (s *Server) open(ctx context.Context) error {
 		return errors.Join(err, s.removeDir())
 	}
 	s.addr = listener.Addr().String()
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: zap.NewStdLog(s.cfg.Logger)}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: zap.NewStdLog(s.cfg.Logger), ConnState: s.traffic.onConn}
 	s.working.Go(func() { _ = s.http.Serve(listener) })
 	return nil
 }
@@ -156,6 +157,7 @@ func (s *Server) Reset() error {
 	s.faults.remove("")
 	s.faults.release()
 	s.calls.Store(0)
+	s.traffic.reset()
 	return old.jobs.drop()
 }
 

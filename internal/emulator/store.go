@@ -19,10 +19,12 @@ type store struct {
 // table is the records of an object. A record's id tells its place in rows, so
 // that ids cost nothing to keep.
 type table struct {
-	object  *object
-	rows    []row
-	live    int64
-	indexes []index
+	object   *object
+	rows     []row
+	live     int64
+	recycled int64
+	passed   int64 // records that were not kept
+	indexes  []index
 }
 
 // row is a record: its values packed into one string, see pack.
@@ -65,6 +67,16 @@ func (s *store) table(object string) (*table, bool) {
 // id is the 18 character id of the n-th row.
 func (t *table) id(n int32) string { return makeID(t.object.KeyPrefix, int64(n)+1) }
 
+// next is the number of the next record, from 1.
+func (t *table) next() int64 { return int64(len(t.rows)) + t.passed + 1 }
+
+// pass takes the place of a record that is not kept.
+func (t *table) pass() int32 {
+	n := int32(t.next() - 1)
+	t.passed++
+	return n
+}
+
 // find returns the row of an id in its canonical form.
 func (t *table) find(id string) (int32, bool) {
 	if !strings.HasPrefix(id, t.object.KeyPrefix) {
@@ -96,9 +108,15 @@ func (t *table) replace(n int32, values string, at int64, user int32) {
 // remove moves a record to the recycle bin, or away for good.
 func (t *table) remove(n int32, state rowState, at int64, user int32) {
 	r := &t.rows[n]
-	if r.state == rowLive {
+	switch r.state {
+	case rowLive:
 		t.live--
 		t.reindex(n, r.values, "")
+	case rowRecycled:
+		t.recycled--
+	}
+	if state == rowRecycled {
+		t.recycled++
 	}
 	r.state, r.modified, r.changeBy = state, at, user
 	if state == rowGone {
