@@ -43,7 +43,7 @@ type matcher struct {
 	sent Sent
 	id   []int // the external id's column; none where the job has none
 	all  []int // the columns that come back
-	at   []int // where these stand in the results that are being read; -1: nowhere
+	at   []int // by column, where it stands in the results that are being read; -1: nowhere
 	seed maphash.Seed
 
 	keys    []byte
@@ -57,6 +57,7 @@ type matcher struct {
 
 	records Raw // opened when first needed
 	record  []byte
+	fields  [][]byte // of a result
 	split   splitter
 	scratch []byte
 }
@@ -106,8 +107,8 @@ func (m *matcher) close() error {
 // use takes the header of the results that are read next.
 func (m *matcher) use(header []string) {
 	m.at = m.at[:0]
-	for _, column := range m.all {
-		m.at = append(m.at, place(header, m.sent.Header[column]))
+	for _, name := range m.sent.Header {
+		m.at = append(m.at, place(header, name))
 	}
 }
 
@@ -172,8 +173,7 @@ func (m *matcher) contents(hashes []uint64, of []int, f form) ([]uint64, error) 
 
 // match returns the record that the result row is about and takes it, so that no other row gets it.
 func (m *matcher) match(row []string) (record int, ok bool, err error) {
-	fields := m.result(row)
-	if i, found := m.find(m.exact, fields, appendExact, false); found {
+	if i, found := m.find(m.exact, row, appendExact, false); found {
 		return i, true, nil
 	}
 	if m.loose == nil {
@@ -181,7 +181,7 @@ func (m *matcher) match(row []string) (record int, ok bool, err error) {
 			return 0, false, err
 		}
 	}
-	i, found := m.find(m.loose, fields, appendCanonical, true)
+	i, found := m.find(m.loose, row, appendCanonical, true)
 	return i, found, nil
 }
 
@@ -194,9 +194,9 @@ func (m *matcher) repeated(row []string) bool {
 			m.looks[hash] = true
 		}
 	}
-	fields, known := m.result(row), false
+	known := false
 	for _, columns := range [][]int{m.id, m.all} {
-		hash, ok := m.hash(fields, columns, appendCanonical)
+		hash, ok := m.hash(m.result(row, columns), columns, appendCanonical)
 		if !ok || !m.looks[hash] {
 			continue
 		}
@@ -208,20 +208,21 @@ func (m *matcher) repeated(row []string) bool {
 	return known
 }
 
-// result is a row of the results with its values where the records sent have them.
-func (m *matcher) result(row []string) [][]byte {
-	fields := make([][]byte, len(m.sent.Header))
-	for i, column := range m.all {
-		if at := m.at[i]; at >= 0 && at < len(row) {
-			fields[column] = []byte(row[at])
-		}
+// result is a row of the results with the values of some columns where the records sent have them. It is
+// valid until the next call.
+func (m *matcher) result(row []string, columns []int) [][]byte {
+	if m.fields == nil {
+		m.fields = make([][]byte, len(m.sent.Header))
 	}
-	return fields
+	for _, column := range columns {
+		m.fields[column] = append(m.fields[column][:0], at(row, m.at[column])...)
+	}
+	return m.fields
 }
 
-func (m *matcher) find(index *table, fields [][]byte, f form, unambiguous bool) (int, bool) {
+func (m *matcher) find(index *table, row []string, f form, unambiguous bool) (int, bool) {
 	for _, columns := range [][]int{m.id, m.all} {
-		hash, ok := m.hash(fields, columns, f)
+		hash, ok := m.hash(m.result(row, columns), columns, f)
 		if !ok || unambiguous && !m.unambiguous(index, hash) {
 			continue
 		}

@@ -33,29 +33,43 @@ func appendPayload[T ~string | ~[]byte](dst []byte, header []string, values []T)
 // appendJSON appends s as a JSON string. Invalid UTF-8 becomes U+FFFD, and a NUL, which jsonb cannot
 // hold, is dropped.
 func appendJSON[T ~string | ~[]byte](dst []byte, s T) []byte {
-	const hex = "0123456789abcdef"
-	text := string(s)
 	dst = append(dst, '"')
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(text[i:])
-			dst = utf8.AppendRune(dst, r)
-			i += size
+	from := 0 // of what stands as it is
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
 			continue
 		}
-		i++
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == 0:
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
+		if s[i] >= utf8.RuneSelf {
+			return append(appendRunes(dst, string(s[from:])), '"')
+		}
+		dst = appendEscape(append(dst, s[from:i]...), s[i])
+		from = i + 1
+	}
+	return append(append(dst, s[from:]...), '"')
+}
+
+// appendRunes is the slow way, for text that is not ASCII.
+func appendRunes(dst []byte, s string) []byte {
+	for _, r := range s {
+		if r < ' ' || r == '"' || r == '\\' {
+			dst = appendEscape(dst, byte(r))
+		} else {
+			dst = utf8.AppendRune(dst, r)
 		}
 	}
-	return append(dst, '"')
+	return dst
+}
+
+// appendEscape appends an ASCII character that cannot stand in JSON as it is.
+func appendEscape(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case 0:
+		return dst
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }

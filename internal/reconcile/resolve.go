@@ -89,8 +89,10 @@ func update(ctx context.Context, tx pgx.Tx, query string, args ...any) (int64, e
 // hasOpenRows spares the common case the work: most steps have nothing open but what this run wrote. A
 // row without a chunk was rejected by this one when it was read before.
 func (s *settler) hasOpenRows(ctx context.Context, tx pgx.Tx) (bool, error) {
-	const query = `SELECT EXISTS (SELECT FROM etl.reconciliation WHERE pipeline = $1 AND step = $2
-			AND status <> 'resolved' AND source_key IS NOT NULL AND (run_id <> $3 OR chunk_id IS NULL))
+	const query = `SELECT
+		EXISTS (SELECT FROM etl.reconciliation WHERE pipeline = $1 AND step = $2 AND run_id < $3 AND status <> 'resolved' AND source_key IS NOT NULL)
+		OR EXISTS (SELECT FROM etl.reconciliation WHERE pipeline = $1 AND step = $2 AND run_id > $3 AND status <> 'resolved' AND source_key IS NOT NULL)
+		OR EXISTS (SELECT FROM etl.reconciliation WHERE pipeline = $1 AND step = $2 AND chunk_id IS NULL AND status <> 'resolved' AND source_key IS NOT NULL)
 		OR EXISTS (SELECT FROM etl.reconciliation WHERE retry_chunk_id = $4)`
 	var open bool
 	if err := tx.QueryRow(ctx, query, s.chunk.Pipeline, s.chunk.Step, s.chunk.RunID, s.chunk.ID).Scan(&open); err != nil {

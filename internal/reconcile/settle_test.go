@@ -42,14 +42,14 @@ func TestFailedRecordsGetTheirKeyPayloadAndReason(t *testing.T) {
 	if len(rows) != 2 {
 		t.Fatalf("%d rows", len(rows))
 	}
-	r := rows[0]
+	r := rows[1]
 	if key(r) != "3" || r.ErrorCode != "REQUIRED_FIELD_MISSING" || r.ErrorFields[0] != "LastName" || *r.SalesforceID != "003X" ||
 		string(r.Payload) != `{"LastName": null, "Legacy_Id__c": "c"}` || r.Status != "open" || r.Kind != "failed" || *r.JobID != "750A" {
 		t.Errorf("row %+v, payload %s", r, r.Payload)
 	}
 	// The payload is what was sent, not what Salesforce made of it.
-	if key(rows[1]) != "1" || !strings.Contains(string(rows[1].Payload), `"912260031"`) {
-		t.Errorf("row %+v, payload %s", rows[1], rows[1].Payload)
+	if key(rows[0]) != "1" || !strings.Contains(string(rows[0].Payload), `"912260031"`) {
+		t.Errorf("row %+v, payload %s", rows[0], rows[0].Payload)
 	}
 }
 

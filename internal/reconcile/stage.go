@@ -132,7 +132,7 @@ func (s *settler) values(values []any, row stagedRow) ([]any, error) {
 		}
 		rowID = id
 	default:
-		key = string(row.key)
+		key = row.key
 	}
 	fields := row.err.Fields
 	if fields == nil {

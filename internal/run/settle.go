@@ -25,7 +25,7 @@ const wholeTries = 3
 
 // maxSettling is how many chunks are settled at once. Each takes memory for an index of its records, and
 // the state database is busy with one where many of them failed.
-const maxSettling = 3
+const maxSettling = 2
 
 // settle accounts for every record of a finished job and records the chunk as reconciled.
 func (s *stepRun) settle(ctx context.Context, c *state.Chunk) error {
@@ -153,7 +153,7 @@ func sentOf(c *state.Chunk, file *spool.File) (*reconcile.Sent, error) {
 		return nil, fmt.Errorf("chunk %d: header: %w", c.Seq, err)
 	}
 	open := func() (reconcile.Records, error) { return file.Records() }
-	raw := func() (reconcile.Raw, error) { return file.CSV() }
+	raw := func() (reconcile.Raw, error) { return file.Blocks() }
 	return &reconcile.Sent{Header: header, Open: open, Raw: raw}, nil
 }
 

@@ -135,7 +135,7 @@ func (c chunk) checkRecords(t *rapid.T, f *spool.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	csv, err := f.CSV()
+	csv, err := f.Blocks()
 	if err != nil {
 		t.Fatal(err)
 	}

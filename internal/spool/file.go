@@ -43,8 +43,8 @@ func (s *Spool) Open(name string) (*File, error) {
 // Size is the length of the CSV in bytes, header included.
 func (f *File) Size() int64 { return f.foot.csvBytes }
 
-// CSV opens what is to be uploaded, and what holds the records at the offsets that
-// Records tells. It may be called any number of times; the caller closes each.
+// CSV opens what is to be uploaded. It may be called any number of times; the
+// caller closes each.
 func (f *File) CSV() (*os.File, error) {
 	csv, err := os.Open(f.path + csvExt)
 	if err != nil {
