@@ -127,7 +127,7 @@ func TestMigrate(t *testing.T) {
 	if applied, ok := up["applied"].([]any); !ok || len(applied) != 0 {
 		t.Errorf("migrate up --json says %v", up)
 	}
-	b.etl("migrate", "status").exits(t, exitDone).says(t, "00002_reconciliation.sql  yes")
+	b.etl("migrate", "status").exits(t, exitDone).says(t, "00002_reconciliation.sql  yes", "00007_failures.sql        yes")
 }
 
 func TestEmulatorCommand(t *testing.T) {
