@@ -77,6 +77,7 @@ func exitCode(ctx context.Context, err error) int {
 		limited    *run.LimitsError
 		held       *state.HeldError
 		unfinished *state.UnfinishedError
+		resend     *run.ResendError
 	)
 	switch {
 	case err == nil:
@@ -85,7 +86,7 @@ func exitCode(ctx context.Context, err error) int {
 		return done.code
 	case errors.As(err, &usage), errors.As(err, &file):
 		return exitUsage
-	case errors.As(err, &guard), errors.As(err, &refused), errors.As(err, &drifted), errors.As(err, &limited), errors.As(err, &held), errors.As(err, &unfinished):
+	case errors.As(err, &guard), errors.As(err, &refused), errors.As(err, &drifted), errors.As(err, &limited), errors.As(err, &held), errors.As(err, &unfinished), errors.As(err, &resend):
 		return exitRefused
 	case ctx.Err() != nil:
 		return exitInterrupted

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,12 +14,14 @@ import (
 	"bulkhead/internal/preflight"
 	"bulkhead/internal/project"
 	"bulkhead/internal/run"
+	"bulkhead/internal/state"
 )
 
 type planOptions struct {
 	pipeline, step string
+	since          string
 	limit          int64
-	withJSON       bool
+	full, withJSON bool
 }
 
 func newPlanCmd(a *app) *cobra.Command {
@@ -46,6 +49,7 @@ pipeline; 4 a run would be refused, the findings say why.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.step, "step", "", "only this `step`")
 	flags.Int64Var(&opts.limit, "limit", 0, "as if run with --limit `rows`")
+	addChanges(cmd, &opts.full, &opts.since)
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("step", a.stepNames))
 	return cmd
@@ -57,7 +61,7 @@ func runPlan(ctx context.Context, a *app, opts planOptions) error {
 		return err
 	}
 	defer s.close()
-	plan, err := s.engine.Plan(ctx, run.PlanOptions{Step: opts.step, Limit: opts.limit})
+	plan, err := s.engine.Plan(ctx, run.PlanOptions{Step: opts.step, Limit: opts.limit, Full: opts.full, Since: opts.since})
 	if err != nil {
 		return err
 	}
@@ -119,6 +123,12 @@ func printPlanStep(a *app, paint console.Paint, step run.PlanStep) {
 	a.printf("%s: %s %s\n", paint.Bold(step.Name), step.Operation, step.Object)
 	a.printf("  %s of about %s in %s, %s, %s\n\n", console.Plural(step.Rows, "row"), console.Bytes(step.BytesPerRow),
 		console.Plural(step.Chunks, "chunk"), console.Plural(step.Batches, "batch"), console.Plural(step.APICalls, "API call"))
+	if step.Unchanged > 0 {
+		a.printf("  %s not sent: their content is what was loaded last\n\n", console.Plural(step.Unchanged, "row"))
+	}
+	if w := step.Window; w != nil {
+		a.printf("  %s\n\n", windowLine(w))
+	}
 	table := console.NewTable(console.Left("field"), console.Left("type"), console.Cut("from", 60), console.Left("source type"))
 	for _, f := range step.Fields {
 		table.Row(f.Target, f.SalesforceType, f.Source, cmp.Or(f.SourceType, "constant"))
@@ -140,6 +150,15 @@ func printDrift(a *app, paint console.Paint, changes []preflight.Drift) {
 		a.printf("  %s\n", d)
 	}
 	a.printf("\n")
+}
+
+// windowLine says which changes are read.
+func windowLine(w *state.Window) string {
+	from := "from the beginning"
+	if w.Low != nil {
+		from = "from " + *w.Low
+	}
+	return fmt.Sprintf("changes by %s: %s up to, without, %s", w.Column, from, w.High)
 }
 
 func printFindings(a *app, paint console.Paint, findings []preflight.Finding) {

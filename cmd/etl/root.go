@@ -69,7 +69,7 @@ interrupted anywhere is finished with "etl resume".`,
 	}{
 		{"start", "Begin and check:", []*cobra.Command{newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newDriftCmd(a), newDoctorCmd(a), newSchemaCmd(a)}},
 		{"load", "Load, and work what did not load:", []*cobra.Command{newRunCmd(a), newResumeCmd(a), newRunsCmd(a), newShowCmd(a), newVerifyCmd(a), newFailedCmd(a)}},
-		{"org", "The org and the state:", []*cobra.Command{newLimitsCmd(a), newJobsCmd(a), newMigrateCmd(a)}},
+		{"org", "The org and the state:", []*cobra.Command{newLimitsCmd(a), newJobsCmd(a), newWatermarksCmd(a), newMigrateCmd(a)}},
 		{"try", "Try it without an org:", []*cobra.Command{newDemoCmd(a), newEmulatorCmd(a)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

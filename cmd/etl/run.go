@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/cmd/etl/internal/console"
 	"bulkhead/internal/run"
 )
 
 type runOptions struct {
 	pipeline, step, profile string
+	since                   string
 	limit                   int64
-	full, abandon, withJSON bool
+	full, accept            bool
+	abandon, withJSON       bool
 	acceptDrift, overLimits bool
 }
 
@@ -32,6 +36,8 @@ one starts, unless --abandon gives it up.
 		Example: `  etl run crm-nightly
   etl run pipelines/crm-nightly.yaml --step accounts
   etl run crm-nightly --limit 100          # try it with a few rows of each step
+  etl run crm-nightly --full               # every row, also of steps that send only changes
+  etl run crm-nightly --since 2026-11-01   # what changed since then
   etl run crm-nightly --profile profiles   # where do time and memory go?
   etl run crm-nightly --json > summary.json`,
 		Args:              wants("PIPELINE"),
@@ -44,7 +50,8 @@ one starts, unless --abandon gives it up.
 	flags := cmd.Flags()
 	flags.StringVar(&opts.step, "step", "", "run only this `step`, without those that it needs")
 	flags.Int64Var(&opts.limit, "limit", 0, "load at most this many `rows` of each step (default all)")
-	flags.BoolVar(&opts.full, "full", false, "load every row, changed or not; a run does so anyway as yet, also where the pipeline says \"changes\"")
+	addChanges(cmd, &opts.full, &opts.since)
+	flags.BoolVar(&opts.accept, "accept", false, "send every row again where a step with \"changes\" by hash has another object, key or fields than before")
 	flags.BoolVar(&opts.abandon, "abandon", false, "give up unfinished runs of this pipeline; jobs of theirs that the org has taken go on there, uncounted")
 	addProfile(cmd, &opts.profile)
 	flags.BoolVar(&opts.overLimits, "over-limits", false, overLimits)
@@ -52,6 +59,13 @@ one starts, unless --abandon gives it up.
 	addJSON(cmd, &opts.withJSON)
 	complete(cmd.RegisterFlagCompletionFunc("step", a.stepNames))
 	return cmd
+}
+
+// addChanges adds the flags that say where steps that send only changes begin.
+func addChanges(cmd *cobra.Command, full *bool, since *string) {
+	cmd.Flags().BoolVar(full, "full", false, "every row, changed or not, also of steps that have \"changes\"")
+	cmd.Flags().StringVar(since, "since", "", "begin at this `value` of the column under \"changes\", instead of where the last run ended")
+	cmd.MarkFlagsMutuallyExclusive("full", "since")
 }
 
 func runRun(ctx context.Context, a *app, opts runOptions) error {
@@ -63,7 +77,22 @@ func runRun(ctx context.Context, a *app, opts runOptions) error {
 	if opts.overLimits {
 		s.engine.LiftLimits()
 	}
+	err = a.driveRun(ctx, s, opts)
+	var resend *run.ResendError
+	if errors.As(err, &resend) && console.Interactive(a.stdin) {
+		if err := a.confirm(resend.Question()); err != nil {
+			return err
+		}
+		opts.accept = true
+		err = a.driveRun(ctx, s, opts)
+	}
+	return err
+}
+
+func (a *app) driveRun(ctx context.Context, s *session, opts runOptions) error {
 	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
-		return s.engine.Run(ctx, run.Options{Step: opts.step, Limit: opts.limit, Abandon: opts.abandon, AcceptDrift: opts.acceptDrift})
+		return s.engine.Run(ctx, run.Options{
+			Step: opts.step, Limit: opts.limit, Full: opts.full, Since: opts.since, Accept: opts.accept, Abandon: opts.abandon, AcceptDrift: opts.acceptDrift,
+		})
 	}))
 }

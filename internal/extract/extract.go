@@ -61,6 +61,11 @@ type Spec struct {
 	ExternalID     int
 	FoldExternalID bool
 
+	// Unchanged reports whether a record need not be sent, of which the columns of the
+	// key are given as text; such a row belongs to its chunk and takes no room in it.
+	// It must not keep the slices. nil: every record is sent.
+	Unchanged func(ctx context.Context, key [][]byte, record []byte) (bool, error)
+
 	MaxRows int64 // of a chunk; the first limit that is reached ends it
 	// FirstRows is a smaller MaxRows for the first chunk only; 0: no other than MaxRows.
 	FirstRows int64
@@ -88,6 +93,7 @@ type Chunk struct {
 	Low, High []string
 	Rows      int64 // appended
 	Rejected  int64
+	Unchanged int64
 	Bytes     int64 // of the CSV, header included
 }
 

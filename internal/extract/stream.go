@@ -91,6 +91,9 @@ func (s *stream) row(ctx context.Context, row [][]byte) error {
 	if why.reason == nil {
 		why = s.checkFits(record)
 	}
+	if unchanged, err := s.isUnchanged(ctx, record, why); unchanged || err != nil {
+		return err
+	}
 	// A chunk is ended when a row comes that is not its own any more, not when it
 	// is full: a duplicate key must not straddle two chunks unseen.
 	if s.writer != nil && s.isFull(record, why) {
@@ -117,10 +120,27 @@ func (s *stream) row(ctx context.Context, row [][]byte) error {
 	return nil
 }
 
-// finish ends the last chunk.
+// isUnchanged reports whether a row need not be sent, and counts it.
+func (s *stream) isUnchanged(ctx context.Context, record []byte, why wrong) (bool, error) {
+	if s.query.spec.Unchanged == nil || why.reason != nil {
+		return false, nil
+	}
+	unchanged, err := s.query.spec.Unchanged(ctx, s.keys.last, record)
+	if unchanged {
+		s.chunk.Unchanged++
+	}
+	return unchanged, err
+}
+
+// finish ends the last chunk. Rows after it that need not be sent make one without a record.
 func (s *stream) finish(ctx context.Context) error {
-	if s.writer == nil {
+	if s.writer == nil && s.chunk.Unchanged == 0 {
 		return nil
+	}
+	if s.writer == nil {
+		if err := s.beginChunk(ctx); err != nil {
+			return err
+		}
 	}
 	return s.endChunk(ctx, s.keys.last)
 }

@@ -109,7 +109,7 @@ func (d *decoder) step(v yamlfile.Value) (*Step, []yamlfile.Value) {
 	key := m.Require("key", "the column of the query, or the list of columns, that tells one row from another, such as id")
 	s.Key, s.KeyPos = d.key(key), key.Pos()
 	changes := m.Get("changes")
-	s.Changes, s.ChangesPos = d.changes(changes), changes.Pos()
+	s.Changes, s.ChangesPos = d.changes(changes, s.Operation), changes.Pos()
 	d.nulls(s, m.Get("nulls"), m.Get("empty"))
 	fields := m.Require("fields", "which Salesforce field gets which column, one line each, such as Name: name")
 	s.Fields = d.fields(fields)

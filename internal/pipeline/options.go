@@ -10,7 +10,7 @@ import (
 const byHash = "hash"
 
 // changes decodes how a step finds what changed.
-func (d *decoder) changes(v yamlfile.Value) *Changes {
+func (d *decoder) changes(v yamlfile.Value, operation Operation) *Changes {
 	if !v.Exists() {
 		return nil
 	}
@@ -22,13 +22,41 @@ func (d *decoder) changes(v yamlfile.Value) *Changes {
 		c.By, c.Hash = "", true
 	}
 	overlap := m.Get("overlap")
-	c.Overlap = overlap.Duration(0, 0, MaxJobTimeout)
-	if c.Hash && overlap.Exists() {
-		overlap.Problem("overlap is for a column of times; with by: hash every row is compared anyway, so remove it")
+	if _, kind, _ := overlap.Scalar(); overlap.Exists() && kind == "int" {
+		c.OverlapCount = number(overlap, 0, math.MaxInt64)
+	} else {
+		c.Overlap = overlap.Duration(0, 0, MaxJobTimeout)
 	}
+	if operation == Insert && overlap.Exists() {
+		overlap.Problem("an insert would load again what the overlap reads again: remove it, or use upsert")
+	}
+	if c.By == "" && overlap.Exists() {
+		overlap.Problem("overlap is for a column; with by: hash every row is compared anyway, so remove it")
+	}
+	d.hash(c, m.Get("hash"), by, operation)
 	m.Close()
-	d.warn(v, `"etl run" does not act on changes yet: it sends every row, every time`)
 	return c
+}
+
+// hash decodes whether a step that goes by a column also leaves out rows whose content is the same.
+func (d *decoder) hash(c *Changes, v, by yamlfile.Value, operation Operation) {
+	text, kind, _ := v.Scalar()
+	switch {
+	case !v.Exists():
+	case kind != "bool":
+		v.Problem("must be true or false")
+	case c.Hash:
+		v.Problem("by: hash says it already, so remove it")
+	case text == "true":
+		c.Hash, by = true, v
+	}
+	switch {
+	case !c.Hash:
+	case operation == Insert:
+		by.Problem("an insert would load a row that changed a second time: use upsert")
+	case operation.Deletes():
+		by.Problem("there is no content to compare in a %s: remove it", operation)
+	}
 }
 
 // chunk decodes how rows are cut into jobs.

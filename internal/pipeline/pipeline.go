@@ -136,9 +136,11 @@ func (f Field) Constant() bool { return f.Value != nil || f.Null }
 
 // Changes is how a step finds the rows that changed since the last run.
 type Changes struct {
-	By      string        // a column that grows with every change; empty with Hash
+	By      string        // a column that grows with every change; empty: Hash alone
 	Hash    bool          // by the content of the rows
 	Overlap time.Duration // re-read this much for changes that were committed late
+	// OverlapCount is the same for a column of whole numbers: re-read so many.
+	OverlapCount int64
 }
 
 // Chunk is how rows are cut into jobs: the bound that is reached first cuts.

@@ -105,7 +105,6 @@ func TestLoadDesign(t *testing.T) {
 	}
 	wantWarnings := []string{
 		path + `:6:3: schedule: "etl run" does not act on the schedule yet: start the pipeline from cron or another scheduler`,
-		path + `:18:7: steps[0].changes: "etl run" does not act on changes yet: it sends every row, every time`,
 	}
 	if diff := cmp.Diff(wantWarnings, warnings); diff != "" {
 		t.Error(diff)
@@ -197,7 +196,6 @@ func TestOptions(t *testing.T) {
 		{"job_timeout: 2d", func(s *pipeline.Step) bool { return s.JobTimeout == 48*time.Hour }},
 		{"nulls: clear", func(s *pipeline.Step) bool { return s.Nulls == pipeline.NullsClear && s.Empty == pipeline.NullsClear }},
 		{"empty: clear", func(s *pipeline.Step) bool { return s.Nulls == pipeline.NullsKeep && s.Empty == pipeline.NullsClear }},
-		{"changes: { by: hash }", func(s *pipeline.Step) bool { return *s.Changes == pipeline.Changes{Hash: true} }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
@@ -206,6 +204,39 @@ func TestOptions(t *testing.T) {
 				t.Errorf("got %+v, chunk %+v, stop_when %+v, changes %+v", s, s.Chunk, s.StopWhen, s.Changes)
 			}
 		})
+	}
+}
+
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	upsert := func(line string) string {
+		return strings.NewReplacer("operation: insert", "operation: upsert\n    external_id: Id__c", "Name: name", "Id__c: id").Replace(step(line))
+	}
+	good := map[string]pipeline.Changes{
+		"{ by: hash }":                                {Hash: true},
+		"{ by: changed_at, hash: true }":              {By: "changed_at", Hash: true},
+		"{ by: changed_at, hash: false }":             {By: "changed_at"},
+		"{ by: changed_at, hash: true, overlap: 1h }": {By: "changed_at", Hash: true, Overlap: time.Hour},
+		"{ by: version, overlap: 500 }":               {By: "version", OverlapCount: 500},
+	}
+	for text, want := range good {
+		if got := mustParse(t, upsert("changes: "+text)).Steps[0].Changes; *got != want {
+			t.Errorf("%s: got %+v", text, got)
+		}
+	}
+	bad := map[string]string{
+		upsert("changes: { by: hash, hash: true }"):      "by: hash says it already",
+		upsert("changes: { by: hash, overlap: 10m }"):    "overlap is for a column",
+		upsert("changes: { by: updated_at, hash: yes }"): "must be true or false",
+		step("changes: { by: hash }"):                    "an insert would load a row that changed a second time",
+		step("changes: { by: id, hash: true }"):          "an insert would load a row that changed a second time",
+		step("changes: { by: id, overlap: 5 }"):          "an insert would load again what the overlap reads again",
+		strings.NewReplacer("insert", "delete", "Name: name", "Id: id").Replace(step("changes: { by: hash }")): "there is no content to compare in a delete",
+	}
+	for text, want := range bad {
+		if _, err := pipeline.Parse("p.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\ngot %v, want %q", text, err, want)
+		}
 	}
 }
 

@@ -99,6 +99,17 @@ func (p Projection) KeyExpr(i int) string {
 	return p.Select[p.Key[i]]
 }
 
+// SortAsText makes the i-th key column a text that sorts by its bytes, as in every database, whatever
+// the type and the collation of the column.
+func (p *Projection) SortAsText(i int) {
+	expression := "(" + p.KeyExpr(i) + `::text COLLATE "C")`
+	p.Key[i] = len(p.Select)
+	p.Select = append(p.Select, expression)
+}
+
+// ColumnExpr is the SQL of a column of the query.
+func (p Projection) ColumnExpr(name string) string { return columnOf(name) }
+
 // columnOf is the SQL for a column of the query.
 func columnOf(name string) string {
 	return alias + `."` + strings.ReplaceAll(name, `"`, `""`) + `"`

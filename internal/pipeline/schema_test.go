@@ -78,7 +78,7 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 	good := map[string]string{
 		"the least there can be": step(),
 		"all options": step("needs: []", "nulls: clear", "empty: keep", "job_timeout: 1h30m", "chunk: { rows: 10000, bytes: 1 kb, parallel: 50 }",
-			"canary: 10000", "stop_when: { failed: 0.5, after: 0 }", "changes: { by: updated_at, overlap: 2d }"),
+			"canary: 10000", "stop_when: { failed: 0.5, after: 0 }", "changes: { by: updated_at }"),
 		"a size in bytes":           step("chunk: { bytes: 5000000 }"),
 		"a list of keys":            swap("key: id", "key: [id, name]"),
 		"a column in long form":     swap("Name: name", "Name: { column: name }"),
@@ -87,6 +87,9 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		"a constant number":         swap("Name: name", "Name: { value: 1.5 }"),
 		"a place for anchors":       "x-a: { b: c }\n" + step(),
 		"a schedule":                "schedule: { cron: \"@daily\", timezone: UTC, overlap: queue }\n" + step(),
+		"an overlap of time":        strings.Replace(swap("insert", "update"), "Name: name", "Id: id", 1) + "    changes: { by: updated_at, overlap: 2d }\n",
+		"a hash beside a column":    strings.Replace(swap("insert", "update"), "Name: name", "Id: id", 1) + "    changes: { by: version, hash: true }\n",
+		"an overlap of numbers":     strings.Replace(swap("insert", "update"), "Name: name", "Id: id", 1) + "    changes: { by: version, overlap: 1000 }\n",
 		"upsert by its external id": strings.Replace(swap("insert", "upsert"), "Name: name", "Name: name, E__c: id", 1) + "    external_id: E__c\n",
 	}
 	for about, text := range good {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/internal/drift"
+	"bulkhead/internal/extract"
 	"bulkhead/internal/pipeline"
 	"bulkhead/internal/salesforce"
 )
@@ -58,9 +59,10 @@ type StepPlan struct {
 	// ExternalIDCaseSensitive says whether the org tells "a" from "A" in the
 	// external id of an upsert.
 	ExternalIDCaseSensitive bool
-	SQL                     string   // what the rows are read with
-	KeyTypes                []string // SQL types of the key columns
-	LikelyRows              int64    // as the database's planner guesses
+	SQL                     string             // what the rows are read with
+	KeyTypes                []string           // SQL types of the key columns
+	LikelyRows              int64              // as the database's planner guesses
+	Watermark               *extract.Watermark // nil where the step has none
 }
 
 // ColumnPlan is a column of what is uploaded.

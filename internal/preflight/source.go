@@ -30,6 +30,9 @@ func (s *stepCheck) checkSource(ctx context.Context) error {
 	}
 	sound := s.checkColumns(names)
 	if sound {
+		s.checkWatermark(columns)
+	}
+	if sound {
 		selected, err := extract.Describe(ctx, s.conn, s.plan.SQL)
 		if err == nil && len(selected) == len(s.projection.Select) {
 			s.noteTypes(selected)

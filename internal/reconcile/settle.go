@@ -61,6 +61,9 @@ type Options struct {
 	Transient func(kind Kind, e RowError) bool
 	// Requeue plans the chunk that will send the transient ones again, in the settling transaction.
 	Requeue func(tx pgx.Tx) (chunkID int64, err error)
+	// Settled, which may be nil, hears in the settling transaction which records of the chunk's file, by
+	// their place in it, loaded; of nil when the file is gone, so that nobody knows.
+	Settled func(ctx context.Context, tx pgx.Tx, loaded func(record int) bool) error
 }
 
 // Outcome says where a chunk's records ended.
@@ -248,7 +251,13 @@ func (s *settler) write(ctx context.Context, tx pgx.Tx) (Outcome, error) {
 		out.Failed -= requeued.failed
 		out.Unprocessed -= requeued.unprocessed
 	}
-	return out, s.resolve(ctx, tx, &out)
+	if err := s.resolve(ctx, tx, &out); err != nil || s.options.Settled == nil {
+		return out, err
+	}
+	if s.chunk.Sent == nil {
+		return out, s.options.Settled(ctx, tx, nil)
+	}
+	return out, s.options.Settled(ctx, tx, s.loadedMarks())
 }
 
 // ErrUnmatched says that a failed or unprocessed result fits no record sent, so that by the failures

@@ -37,7 +37,7 @@ type bundle struct {
 	config   run.Config
 }
 
-func setup(t *testing.T, cfg emulator.Config) *bundle {
+func setup(t testing.TB, cfg emulator.Config) *bundle {
 	t.Helper()
 	ctx := t.Context()
 	b := &bundle{dsn: pgtest.New(t), spoolDir: t.TempDir()}
@@ -72,19 +72,19 @@ func setup(t *testing.T, cfg emulator.Config) *bundle {
 	return b
 }
 
-func testLog(t *testing.T) *zap.Logger {
+func testLog(t testing.TB) *zap.Logger {
 	if os.Getenv("ETL_TEST_LOG") == "" {
 		return zap.NewNop()
 	}
 	return zaptest.NewLogger(t)
 }
 
-func (b *bundle) engine(t *testing.T, yaml string) *run.Engine {
+func (b *bundle) engine(t testing.TB, yaml string) *run.Engine {
 	t.Helper()
 	return run.New(parse(t, yaml), b.config)
 }
 
-func parse(t *testing.T, yaml string) *pipeline.Pipeline {
+func parse(t testing.TB, yaml string) *pipeline.Pipeline {
 	t.Helper()
 	p, err := pipeline.Parse("test.yaml", []byte(yaml))
 	if err != nil {

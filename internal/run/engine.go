@@ -98,7 +98,10 @@ func (e *Engine) Progress() *Progress { return e.progress }
 type Options struct {
 	Step    string        `json:"step,omitempty"`  // only this step; empty: all of them
 	Limit   int64         `json:"limit,omitempty"` // at most this many rows of each step; 0: all
+	Full    bool          `json:"full,omitempty"`  // every row, changed or not
+	Since   string        `json:"since,omitempty"` // from this value of the watermark columns on, instead of where the last run ended
 	Retry   *RetryOptions `json:"retry,omitempty"` // not nil: send failed records again, instead of the source's rows
+	Accept  bool          `json:"-"`               // send every row again where what is sent has changed its form
 	Abandon bool          `json:"-"`               // give up the pipeline's unfinished runs first
 	// AcceptDrift lets a run start whose pipeline says on_drift: stop, though the org has changed.
 	AcceptDrift bool          `json:"-"`
@@ -137,6 +140,19 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 		Pipeline:  e.pipeline.Name, File: e.pipeline.File, Definition: e.pipeline.Text, Trigger: options.Trigger,
 		Options: options, OrgID: e.cfg.Org.OrgID(), InstanceURL: e.cfg.Org.InstanceURL(), Abandon: options.Abandon,
 	}
+	begin.Prepare = func(ctx context.Context, marks []state.Watermark, steps []state.NewStep) error {
+		if !options.Accept && !options.Full && options.Retry == nil {
+			if err := e.checkForms(ctx, plans); err != nil {
+				return err
+			}
+		}
+		fixed, err := e.fixWindows(ctx, options, plans, marks)
+		for i := range steps {
+			steps[i].Window = fixed[steps[i].Name]
+		}
+		return err
+	}
+	begin.GiveUp = e.doubtRows
 	for _, step := range steps {
 		begin.Steps = append(begin.Steps, state.NewStep{Name: step.Name, Object: step.Object, Operation: string(step.Operation)})
 	}

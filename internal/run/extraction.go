@@ -29,9 +29,10 @@ func (s *stepRun) extract(ctx context.Context) error {
 			return s.lease.ExtractionDone(ctx, s.step.ID)
 		}
 	}
-	where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, after, nil, 1)
+	where, args := s.where(after, nil)
 	spec := s.plan.spec(where, args, limit)
 	spec.After = after
+	spec.Unchanged = s.comparison(s.progress)
 	if after == nil {
 		spec.FirstRows = s.plan.Step.Canary
 	}
@@ -131,7 +132,7 @@ func (f *files) end(ctx context.Context, c extract.Chunk) error {
 		return fmt.Errorf("chunk file %s holds %d records and %d rejected ones, the extraction counts %d and %d", f.name, info.Rows, info.Rejected, c.Rows, c.Rejected)
 	}
 	sp := state.Spooled{
-		File: f.name, Low: c.Low, High: c.High, RowsSent: info.Rows, Rejected: info.Rejected, Bytes: info.Bytes, CRC32C: info.CRC32C,
+		File: f.name, Low: c.Low, High: c.High, RowsSent: info.Rows, Rejected: info.Rejected, Unchanged: c.Unchanged, Bytes: info.Bytes, CRC32C: info.CRC32C,
 		Trail: f.trail,
 	}
 	record, cancel := shield(ctx)
@@ -167,7 +168,13 @@ func (s *stepRun) rejectedOf(ctx context.Context, c *state.Chunk, sp state.Spool
 		}
 		book := s.bookOf(c)
 		book.RunID, book.ID = s.lease.RunID(), chunkID
-		return reconcile.WriteRejected(ctx, tx, book, rejectionRows{rejections})
+		if err := reconcile.WriteRejected(ctx, tx, book, rejectionRows{rejections}); err != nil {
+			return err
+		}
+		if rejections, err = file.Rejections(); err != nil {
+			return err
+		}
+		return s.refuseRows(ctx, tx, rejectionRows{rejections})
 	}
 }
 

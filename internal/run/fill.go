@@ -23,7 +23,7 @@ import (
 func (s *stepRun) fill(ctx context.Context, c *state.Chunk) error {
 	switch c.Kind {
 	case state.ChunkRange:
-		where, args := extract.KeyCondition(s.plan.keyExprs(), s.plan.KeyTypes, c.KeyLow, c.KeyHigh, 1)
+		where, args := s.where(c.KeyLow, c.KeyHigh)
 		return s.refill(ctx, c, where, args)
 	case state.ChunkKeys:
 		where, args, err := s.claimedKeys(ctx, c)
@@ -74,6 +74,9 @@ func (s *stepRun) refill(ctx context.Context, c *state.Chunk, where string, args
 	}}
 	if c.Read > 0 {
 		files.progress = &StepProgress{} // its rows have been counted before
+	}
+	if c.Kind == state.ChunkRange {
+		spec.Unchanged = s.comparison(files.progress)
 	}
 	defer files.abort()
 	files.recorded = func(_ context.Context, _ int, sp state.Spooled) error {

@@ -2,11 +2,16 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 
 	"bulkhead/internal/extract"
 	"bulkhead/internal/preflight"
+	"bulkhead/internal/rowstate"
 	"bulkhead/internal/salesforce"
+	"bulkhead/internal/state"
 )
 
 // callsPerJob is what a job costs in API calls where no run of the pipeline has shown it yet: to create,
@@ -33,16 +38,20 @@ type Plan struct {
 
 // PlanStep is what a run would do in one step.
 type PlanStep struct {
-	Name        string      `json:"step"`
-	Object      string      `json:"object"`
-	Operation   string      `json:"operation"`
-	SQL         string      `json:"sql"`
-	Rows        int64       `json:"rows"`
-	BytesPerRow int64       `json:"bytes_per_row"` // of the CSV, by a sample
-	Chunks      int64       `json:"chunks"`        // each one job
-	Batches     int64       `json:"bulk_batches"`
-	APICalls    int64       `json:"api_calls"`
-	Fields      []PlanField `json:"fields"`
+	Name      string `json:"step"`
+	Object    string `json:"object"`
+	Operation string `json:"operation"`
+	SQL       string `json:"sql"`
+	Rows      int64  `json:"rows"`
+	// Unchanged are rows that are read and need not be sent; Rows does not count them.
+	Unchanged int64 `json:"rows_unchanged"`
+	// Window is what the run reads by the watermark; nil: every row.
+	Window      *state.Window `json:"changes,omitempty"`
+	BytesPerRow int64         `json:"bytes_per_row"` // of the CSV, by a sample
+	Chunks      int64         `json:"chunks"`        // each one job
+	Batches     int64         `json:"bulk_batches"`
+	APICalls    int64         `json:"api_calls"`
+	Fields      []PlanField   `json:"fields"`
 }
 
 // PlanField is one field of the mapping.
@@ -57,6 +66,8 @@ type PlanField struct {
 type PlanOptions struct {
 	Step  string
 	Limit int64
+	Full  bool
+	Since string
 }
 
 // Plan checks the pipeline against the source and the org, and counts what a run would load and cost.
@@ -82,12 +93,28 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 	if report.Err() != nil {
 		return plan, nil
 	}
+	plans := make([]*stepPlan, len(report.Steps))
+	for i, step := range report.Steps {
+		plans[i] = newStepPlan(step)
+	}
+	fixed, err := e.planWindows(ctx, options, plans)
+	var refused *preflight.Error
+	if errors.As(err, &refused) {
+		plan.Findings = append(plan.Findings, refused.Findings...)
+		return plan, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.warnOfResend(e.checkForms(ctx, plans), plans, e.pipeline.File); err != nil {
+		return nil, err
+	}
 	perJob, err := e.callsPerJob(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range report.Steps {
-		planned, err := e.planStep(ctx, newStepPlan(step), options.Limit)
+	for _, step := range plans {
+		planned, err := e.planStep(ctx, step, fixed[step.Step.Name], options)
 		if err != nil {
 			return nil, fmt.Errorf("step %q: %w", step.Step.Name, err)
 		}
@@ -101,10 +128,20 @@ func (e *Engine) Plan(ctx context.Context, options PlanOptions) (*Plan, error) {
 	return plan, nil
 }
 
-func (e *Engine) planStep(ctx context.Context, plan *stepPlan, limit int64) (PlanStep, error) {
+// planWindows are the windows that a run would have if it began now.
+func (e *Engine) planWindows(ctx context.Context, options PlanOptions, plans []*stepPlan) (map[string]*state.Window, error) {
+	marks, err := e.cfg.Store.Watermarks(ctx, e.pipeline.Name)
+	if err != nil {
+		return nil, err
+	}
+	return e.fixWindows(ctx, Options{Limit: options.Limit, Full: options.Full, Since: options.Since}, plans, marks)
+}
+
+func (e *Engine) planStep(ctx context.Context, plan *stepPlan, window *state.Window, options PlanOptions) (PlanStep, error) {
 	step := plan.Step
+	where, _ := plan.within(window, "", nil)
 	out := PlanStep{
-		Name: step.Name, Object: plan.Object.Name, Operation: string(step.Operation), SQL: plan.projection.SQL("", limit),
+		Name: step.Name, Object: plan.Object.Name, Operation: string(step.Operation), SQL: plan.projection.SQL(where, options.Limit), Window: window,
 	}
 	for _, column := range plan.Columns {
 		out.Fields = append(out.Fields, PlanField{
@@ -121,22 +158,92 @@ func (e *Engine) planStep(ctx context.Context, plan *stepPlan, limit int64) (Pla
 		return PlanStep{}, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if out.Rows, err = extract.Count(ctx, tx, step.Query); err != nil {
-		return PlanStep{}, err
-	}
-	if limit > 0 {
-		out.Rows = min(out.Rows, limit)
-	}
-	query, err := extract.Prepare(ctx, tx, plan.spec("", nil, sampleRows))
+	same, err := e.planComparison(ctx, plan, options)
 	if err != nil {
 		return PlanStep{}, err
 	}
+	if same != nil {
+		err = out.compare(ctx, tx, plan, same, options.Limit)
+	} else {
+		err = out.count(ctx, tx, plan, options.Limit)
+	}
+	return out, err
+}
+
+// count counts the rows of a step that sends all that it reads, and estimates the rest by a sample.
+func (p *PlanStep) count(ctx context.Context, tx pgx.Tx, plan *stepPlan, limit int64) (err error) {
+	where, args := plan.within(p.Window, "", nil)
+	if p.Rows, err = extract.Count(ctx, tx, plan.Step.Query, where, args...); err != nil {
+		return err
+	}
+	if limit > 0 {
+		p.Rows = min(p.Rows, limit)
+	}
+	return p.sample(ctx, tx, plan, plan.spec(where, args, sampleRows))
+}
+
+// compare reads every row, as a run would, and counts those that it would send.
+func (p *PlanStep) compare(ctx context.Context, tx pgx.Tx, plan *stepPlan, same comparison, limit int64) error {
+	where, args := plan.within(p.Window, "", nil)
+	spec := plan.spec(where, args, limit)
+	spec.Unchanged = func(ctx context.Context, key [][]byte, record []byte) (bool, error) {
+		unchanged, err := same(ctx, key, record)
+		if unchanged {
+			p.Unchanged++
+		} else {
+			p.Rows++
+		}
+		return unchanged, err
+	}
+	return p.sample(ctx, tx, plan, spec)
+}
+
+func (p *PlanStep) sample(ctx context.Context, tx pgx.Tx, plan *stepPlan, spec extract.Spec) error {
+	query, err := extract.Prepare(ctx, tx, spec)
+	if err != nil {
+		return err
+	}
 	var sample sampler
 	if err := query.Stream(ctx, sample.begin, sample.end); err != nil {
-		return PlanStep{}, err
+		return err
 	}
-	out.estimate(sample, step.Chunk.Rows, step.Chunk.Bytes)
-	return out, nil
+	p.estimate(sample, plan.Step.Chunk.Rows, plan.Step.Chunk.Bytes)
+	return nil
+}
+
+// planComparison compares with what is kept of a step's rows; nil where a run would send all.
+func (e *Engine) planComparison(ctx context.Context, plan *stepPlan, options PlanOptions) (comparison, error) {
+	if !plan.byContent() || options.Full {
+		return nil, nil
+	}
+	kept, err := rowstate.Find(ctx, e.cfg.Store.Pool(), e.pipeline.Name, plan.Step.Name)
+	switch {
+	case errors.Is(err, rowstate.ErrNone):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case kept.Fingerprint != e.rowSet(plan).Fingerprint:
+		return nil, nil
+	}
+	return e.compare(kept), nil
+}
+
+// warnOfResend adds to the findings that a run would send everything again, which has to be accepted.
+func (p *Plan) warnOfResend(err error, plans []*stepPlan, file string) error {
+	var resend *ResendError
+	if !errors.As(err, &resend) {
+		return err
+	}
+	for _, plan := range plans {
+		if at := plan.Step.ChangesPos; plan.Step.Name == resend.Step {
+			p.Findings = append(p.Findings, preflight.Finding{
+				File: file, Line: at.Line, Column: at.Column, Step: resend.Step, Severity: preflight.SeverityWarning,
+				Message: "changes: the org, object, key or fields are not those that rows were last sent with, so all of them are sent again",
+				Fix:     "a run asks first, or takes --accept",
+			})
+		}
+	}
+	return nil
 }
 
 // estimate fills in what follows from the rows and their size.

@@ -10,6 +10,7 @@ import (
 	"bulkhead/internal/extract"
 	"bulkhead/internal/pipeline"
 	"bulkhead/internal/preflight"
+	"bulkhead/internal/rowstate"
 	"bulkhead/internal/state"
 )
 
@@ -20,6 +21,7 @@ type stepPlan struct {
 	// matchBy is the column that identifies a record in the results: the external id, or Id; empty
 	// where only the whole content does.
 	matchBy string
+	keys    rowstate.Keys // how rows are kept, where only those whose content changed are sent
 }
 
 // preflight checks the steps against the source and the org, changing nothing. It returns what the org's
@@ -82,6 +84,9 @@ func newStepPlan(plan *preflight.StepPlan) *stepPlan {
 		if strings.EqualFold(column.Target, identifier) {
 			p.matchBy = column.Target
 		}
+	}
+	if p.byContent() {
+		p.sortKeys()
 	}
 	return p
 }

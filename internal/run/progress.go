@@ -97,6 +97,13 @@ func (s *StepProgress) counts() Counts {
 }
 
 // job notes how far a job has come; jobDone moves its counts to the step's.
+// unchanged counts a row that was read and need not be sent.
+func (s *StepProgress) unchanged() {
+	s.read.Add(1)
+	s.uploaded.Add(1)
+	s.processed.Add(1)
+}
+
 func (s *StepProgress) job(id string, processed, failed int64) {
 	s.running.Store(id, &jobProgress{processed, failed})
 }

@@ -88,6 +88,9 @@ func (s *stepRun) settleOnce(ctx context.Context, c *state.Chunk, whole bool) (r
 	var outcome reconcile.Outcome
 	var child *state.Chunk
 	options := s.again(ctx, c, &child)
+	options.Settled = func(ctx context.Context, tx pgx.Tx, loaded func(int) bool) error {
+		return s.keepRows(ctx, tx, c, sent, loaded)
+	}
 	err = s.lease.Settle(ctx, c, func(tx pgx.Tx) (state.Counts, int64, error) {
 		var err error
 		child = nil // of an attempt before, which was rolled back

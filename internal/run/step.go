@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bulkhead/internal/reconcile"
+	"bulkhead/internal/rowstate"
 	"bulkhead/internal/state"
 )
 
@@ -24,6 +25,8 @@ type stepRun struct {
 	options  Options
 	progress *StepProgress
 	log      *zap.Logger
+
+	rows *rowstate.Set // what is kept of the step's rows; nil: nothing
 
 	queue  *queue
 	turns  *turns
@@ -46,17 +49,16 @@ func (s *stepRun) run(ctx context.Context) error {
 	}
 	end, cancel := shield(ctx)
 	defer cancel()
-	if setErr := s.lease.SetStep(end, s.step.ID, stepState(ctx, err), reason(err)); setErr != nil {
-		return errors.Join(err, setErr)
+	if err == nil {
+		return s.lease.CompleteStep(end, s.step)
 	}
-	return err
+	return errors.Join(err, s.lease.SetStep(end, s.step.ID, stepState(ctx, err), err.Error()))
 }
 
+// stepState is the state of a step that ended with an error.
 func stepState(ctx context.Context, err error) state.StepState {
 	var stop *stopError
 	switch {
-	case err == nil:
-		return state.StepDone
 	case errors.Is(err, ErrInconsistent):
 		return state.StepInconsistent
 	case errors.As(err, &stop), ctx.Err() != nil:
@@ -65,16 +67,12 @@ func stepState(ctx context.Context, err error) state.StepState {
 	return state.StepFailed
 }
 
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
 func (s *stepRun) flow(ctx context.Context) error {
 	s.queue, s.turns = newQueue(s.plan.Step.Chunk.Parallel), newTurns(s.plan.Step.Chunk.Parallel)
 	s.books = make(chan struct{}, maxSettling)
+	if err := s.openRows(ctx); err != nil {
+		return err
+	}
 	if err := s.lease.LoadSeq(ctx, s.step.ID); err != nil {
 		return err
 	}
@@ -121,8 +119,8 @@ func (s *stepRun) recover(ctx context.Context) error {
 	}
 	s.progress.read.Store(s.step.Read)
 	s.progress.rejected.Store(s.step.Rejected)
-	s.progress.processed.Store(s.step.Loaded + s.step.Failed)
-	s.progress.uploaded.Store(s.step.Loaded + s.step.Failed + s.step.Unprocessed)
+	s.progress.processed.Store(s.step.Loaded + s.step.Failed + s.step.Unchanged)
+	s.progress.uploaded.Store(s.step.Loaded + s.step.Failed + s.step.Unprocessed + s.step.Unchanged)
 	s.progress.jobFailed.Store(s.step.Failed)
 	for _, c := range chunks {
 		if err := s.cfg.Spool.Adopt(c.File); c.File != "" && err != nil {

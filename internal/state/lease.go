@@ -76,13 +76,20 @@ type NewRun struct {
 	InstanceURL    string
 	Steps          []NewStep
 	Describes      []Describe // the objects as the org describes them now
+	// Prepare, which may be nil, completes the steps while the pipeline is locked, so that the watermarks
+	// it is given stay where they are. An error of it is returned as it is, and nothing is recorded.
+	Prepare func(ctx context.Context, marks []Watermark, steps []NewStep) error
 	// Abandon gives up the pipeline's unfinished runs instead of refusing to start beside them.
 	Abandon bool
+	// GiveUp, which may be nil, hears in the same transaction of the key ranges of runs given up that may
+	// have been sent and are not accounted for.
+	GiveUp func(ctx context.Context, tx pgx.Tx, chunks []*Chunk) error
 }
 
 // NewStep is a step of a run to start.
 type NewStep struct {
 	Name, Object, Operation string
+	Window                  *Window // nil: every row
 }
 
 // Start locks the pipeline and records a new run. It returns a *HeldError when another process runs
@@ -93,8 +100,12 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 		return nil, err
 	}
 	lease := &Lease{store: s, pipeline: n.Pipeline, lock: lock, epoch: 1}
+	if err := s.prepare(ctx, n); err != nil {
+		lease.Release(ctx)
+		return nil, err
+	}
 	err = s.inTx(ctx, WriteStart, func(tx pgx.Tx) error {
-		if err := settleEarlier(ctx, tx, s, n.Pipeline, n.Abandon); err != nil {
+		if err := settleEarlier(ctx, tx, s, n); err != nil {
 			return err
 		}
 		lease.run, lease.clock, err = insertRun(ctx, tx, n)
@@ -105,6 +116,23 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 		return nil, err
 	}
 	return lease, nil
+}
+
+func (s *Store) prepare(ctx context.Context, n NewRun) error {
+	if n.Prepare == nil {
+		return nil
+	}
+	// It is looked at again where the run is recorded; whoever left one hears of it before the source is read.
+	if !n.Abandon {
+		if err := refuseUnfinished(ctx, s, n.Pipeline); err != nil {
+			return err
+		}
+	}
+	marks, err := s.Watermarks(ctx, n.Pipeline)
+	if err != nil {
+		return err
+	}
+	return n.Prepare(ctx, marks, n.Steps)
 }
 
 // Take locks the pipeline of an unfinished run and takes the run over, raising its epoch: whoever
@@ -219,18 +247,21 @@ func (s *Store) tryLock(ctx context.Context, pipeline string) (conn *pgx.Conn, l
 
 // settleEarlier deals with what earlier processes left of the pipeline. The lock is ours, so
 // whatever still says `running` belongs to nobody.
-func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, pipeline string, abandon bool) error {
+func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, n NewRun) error {
+	pipeline := n.Pipeline
 	// FOR UPDATE waits for the last commit of a process that has just died, or lost its lock: it may
 	// record the chunk that makes its run one to resume.
 	if _, err := tx.Exec(ctx, `SELECT FROM etl.runs WHERE pipeline = $1 AND state = 'running' FOR UPDATE`, pipeline); err != nil {
 		return fmt.Errorf("look at the earlier runs of pipeline %q: %w", pipeline, err)
 	}
+	if !n.Abandon {
+		if err := refuseUnfinished(ctx, s, pipeline); err != nil {
+			return err
+		}
+	}
 	unfinished, err := s.Runs(ctx, RunFilter{Pipeline: pipeline, Unfinished: true})
 	if err != nil {
 		return err
-	}
-	if len(unfinished) > 0 && !abandon {
-		return &UnfinishedError{Run: unfinished[0]}
 	}
 	for _, run := range unfinished {
 		// FOR UPDATE waits for the writes that are under way, such as an intention to close a job.
@@ -242,11 +273,38 @@ func settleEarlier(ctx context.Context, tx pgx.Tx, s *Store, pipeline string, ab
 		if _, err := tx.Exec(ctx, query, run.ID); err != nil {
 			return fmt.Errorf("give up run %d: %w", run.ID, err)
 		}
+		if err := giveUp(ctx, tx, s, n, run.ID); err != nil {
+			return fmt.Errorf("give up run %d: %w", run.ID, err)
+		}
 	}
 	const query = `UPDATE etl.runs SET epoch = epoch + 1, state = 'failed', finished_at = now(), error = 'the process ended before anything was sent'
 		WHERE pipeline = $1 AND state = 'running'`
 	if _, err := tx.Exec(ctx, query, pipeline); err != nil {
 		return fmt.Errorf("close the earlier runs of pipeline %q: %w", pipeline, err)
+	}
+	return nil
+}
+
+// giveUp passes on which key ranges of a run may have been sent.
+func giveUp(ctx context.Context, tx pgx.Tx, s *Store, n NewRun, runID int64) error {
+	if n.GiveUp == nil {
+		return nil
+	}
+	chunks, err := s.readChunks(ctx, `WHERE c.run_id = $1 AND c.kind = 'range' AND c.state NOT IN ('planned', 'spooled', 'reconciled') ORDER BY c.id`, runID)
+	if err != nil {
+		return err
+	}
+	return n.GiveUp(ctx, tx, chunks)
+}
+
+// refuseUnfinished returns an *UnfinishedError where a run of the pipeline waits to be resumed.
+func refuseUnfinished(ctx context.Context, s *Store, pipeline string) error {
+	unfinished, err := s.Runs(ctx, RunFilter{Pipeline: pipeline, Unfinished: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(unfinished) > 0 {
+		return &UnfinishedError{Run: unfinished[0]}
 	}
 	return nil
 }
@@ -267,8 +325,8 @@ func insertRun(ctx context.Context, tx pgx.Tx, n NewRun) (int64, clock, error) {
 	}
 	began := newClock(now)
 	for i, step := range n.Steps {
-		const insertStep = `INSERT INTO etl.steps (run_id, position, name, object, operation) VALUES ($1, $2, $3, $4, $5)`
-		if _, err := tx.Exec(ctx, insertStep, id, i+1, step.Name, step.Object, step.Operation); err != nil {
+		const insertStep = `INSERT INTO etl.steps (run_id, position, name, object, operation, changes) VALUES ($1, $2, $3, $4, $5, $6)`
+		if _, err := tx.Exec(ctx, insertStep, id, i+1, step.Name, step.Object, step.Operation, step.Window); err != nil {
 			return 0, clock{}, fmt.Errorf("record step %q: %w", step.Name, err)
 		}
 	}

@@ -13,6 +13,7 @@ const (
 	WriteHalt      Write = "chunk halted"
 	WriteSplit     Write = "chunk split" // planned>spooled, with another chunk for the rest of its range
 	WriteDiscard   Write = "chunks discarded"
+	WriteRows      Write = "rows opened"
 )
 
 // writeNothing is a transaction that only looks.
@@ -56,7 +57,7 @@ func Arrows() []Arrow {
 
 // Writes lists every kind of write that drives a run.
 func Writes() []Write {
-	writes := []Write{WriteStart, WriteTake, WriteFinish, WriteStep, WriteExtracted, WriteHalt, WriteSplit, WriteDiscard}
+	writes := []Write{WriteStart, WriteTake, WriteFinish, WriteStep, WriteExtracted, WriteHalt, WriteSplit, WriteDiscard, WriteRows}
 	for _, arrow := range Arrows() {
 		writes = append(writes, arrow.Write())
 	}

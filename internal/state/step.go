@@ -34,17 +34,19 @@ type Step struct {
 	FinishedAt  *time.Time `json:"finished_at"`
 	ExtractedAt *time.Time `json:"extracted_at"`
 	Counts
-	Error string `json:"error,omitempty"`
+	// Window is what the run reads by a watermark; nil: every row.
+	Window *Window `json:"changes,omitempty"`
+	Error  string  `json:"error,omitempty"`
 }
 
 const stepColumns = `id, run_id, position, name, object, operation, state, started_at, finished_at, extracted_at,
-	rows_read, rows_loaded, rows_failed, rows_unprocessed, rows_rejected, rows_held, rows_unchanged, coalesce(error, '')`
+	rows_read, rows_loaded, rows_failed, rows_unprocessed, rows_rejected, rows_held, rows_unchanged, changes, coalesce(error, '')`
 
 func scanStep(row pgx.CollectableRow) (Step, error) {
 	var s Step
 	err := row.Scan(&s.ID, &s.RunID, &s.Position, &s.Name, &s.Object, &s.Operation, &s.State,
 		&s.StartedAt, &s.FinishedAt, &s.ExtractedAt,
-		&s.Read, &s.Loaded, &s.Failed, &s.Unprocessed, &s.Rejected, &s.Held, &s.Unchanged, &s.Error)
+		&s.Read, &s.Loaded, &s.Failed, &s.Unprocessed, &s.Rejected, &s.Held, &s.Unchanged, &s.Window, &s.Error)
 	return s, err
 }
 

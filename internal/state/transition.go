@@ -16,6 +16,7 @@ type Spooled struct {
 	Low, High []string
 	RowsSent  int64
 	Rejected  int64
+	Unchanged int64
 	Bytes     int64
 	CRC32C    uint32
 	Trail     Trail // of a new chunk, until its file was whole
@@ -32,17 +33,17 @@ func (l *Lease) AddRange(ctx context.Context, stepID int64, seq int, sp Spooled,
 		return l.finds(ctx, &c.ID, `SELECT id FROM etl.chunks WHERE run_id = $1 AND step_id = $3 AND seq = $4 AND kind = 'range' AND file = $5`, stepID, seq, sp.File)
 	}
 	err := l.fenced(ctx, write{what: Arrow{chunkNew, ChunkSpooled}.Write(), landed: landed, do: func(tx pgx.Tx) error {
-		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected, stages, stages_at)
-			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id`
+		const query = `INSERT INTO etl.chunks (run_id, step_id, seq, kind, state, key_low, key_high, file, rows_sent, bytes, crc32c, rows_read, rows_rejected, rows_unchanged, stages, stages_at)
+			VALUES ($1, $2, $3, 'range', 'spooled', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`
 		stages, at := c.Trail.columns()
-		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected, stages, at).Scan(&c.ID)
+		err := tx.QueryRow(ctx, query, l.run, stepID, seq, sp.Low, sp.High, sp.File, sp.RowsSent, sp.Bytes, int64(sp.CRC32C), c.Read, c.Rejected, c.Unchanged, stages, at).Scan(&c.ID)
 		if err != nil {
 			return err
 		}
 		if err := rejected(tx, c.ID); err != nil {
 			return err
 		}
-		return l.addCounts(ctx, tx, stepID, Counts{Read: c.Read, Rejected: c.Rejected})
+		return l.addCounts(ctx, tx, stepID, Counts{Read: c.Read, Rejected: c.Rejected, Unchanged: c.Unchanged})
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("record chunk %d: %w", seq, err)
@@ -138,7 +139,7 @@ func (l *Lease) Respool(ctx context.Context, c *Chunk, sp Spooled, rejected func
 				return err
 			}
 		}
-		change := Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected}
+		change := Counts{Read: next.Read - c.Read, Rejected: next.Rejected - c.Rejected, Unchanged: next.Unchanged - c.Unchanged}
 		if c.ParentID != nil {
 			change.Read = 0 // these records were read, and counted, with the chunk they come from
 		}
@@ -238,7 +239,7 @@ func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (en
 		next.Requeued, next.Error, next.Trail = requeued, "", c.Trail
 		next.Trail.write(l.Now(), StageDone)
 		next.Loaded, next.Failed, next.Unprocessed = ends.Loaded, ends.Failed, ends.Unprocessed
-		next.Held, next.Unchanged = ends.Held, ends.Unchanged
+		next.Held = ends.Held
 		if !next.Balanced() {
 			return fmt.Errorf("chunk %d: %s, and %d requeued: the sums differ", c.Seq, next.Counts, requeued)
 		}
@@ -249,7 +250,7 @@ func (l *Lease) Settle(ctx context.Context, c *Chunk, settle func(tx pgx.Tx) (en
 		if err := l.update(ctx, tx, c, &next, []ChunkState{ChunkFinished, ChunkSpooled}); err != nil {
 			return err
 		}
-		ends.Read, ends.Rejected = 0, 0 // counted when the chunk was spooled
+		ends.Read, ends.Rejected, ends.Unchanged = 0, 0, 0 // counted when the chunk was spooled
 		return l.addCounts(ctx, tx, c.StepID, ends)
 	}})
 	if err != nil {
@@ -283,9 +284,9 @@ func (l *Lease) Discard(ctx context.Context, stepID int64, forget func(tx pgx.Tx
 		}
 		var back Counts
 		var ids []int64
-		const remove = `WITH gone AS (DELETE FROM etl.chunks WHERE step_id = $1 RETURNING id, rows_read, rows_rejected)
-			SELECT coalesce(array_agg(id), '{}'), -coalesce(sum(rows_read), 0)::bigint, -coalesce(sum(rows_rejected), 0)::bigint FROM gone`
-		if err := tx.QueryRow(ctx, remove, stepID).Scan(&ids, &back.Read, &back.Rejected); err != nil {
+		const remove = `WITH gone AS (DELETE FROM etl.chunks WHERE step_id = $1 RETURNING id, rows_read, rows_rejected, rows_unchanged)
+			SELECT coalesce(array_agg(id), '{}'), -coalesce(sum(rows_read), 0)::bigint, -coalesce(sum(rows_rejected), 0)::bigint, -coalesce(sum(rows_unchanged), 0)::bigint FROM gone`
+		if err := tx.QueryRow(ctx, remove, stepID).Scan(&ids, &back.Read, &back.Rejected, &back.Unchanged); err != nil {
 			return fmt.Errorf("discard chunks: %w", err)
 		}
 		if err := forget(tx, ids); err != nil {
@@ -298,7 +299,7 @@ func (l *Lease) Discard(ctx context.Context, stepID int64, forget func(tx pgx.Tx
 func (c *Chunk) take(sp Spooled) {
 	c.File, c.KeyLow, c.KeyHigh = sp.File, sp.Low, sp.High
 	c.RowsSent, c.Bytes, c.CRC32C = sp.RowsSent, sp.Bytes, sp.CRC32C
-	c.Read, c.Rejected = sp.RowsSent+sp.Rejected, sp.Rejected
+	c.Read, c.Rejected, c.Unchanged = sp.RowsSent+sp.Rejected+sp.Unchanged, sp.Rejected, sp.Unchanged
 }
 
 // move commits one arrow of the state machine. more runs in the same transaction, after the update.

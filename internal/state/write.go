@@ -47,6 +47,12 @@ func (l *Lease) outlast(ctx context.Context, work attempts) error {
 	return l.store.absence.outlast(ctx, work)
 }
 
+// Fenced makes a write of another table of the schema that belongs to the run. Doing it twice must be
+// doing it once.
+func (l *Lease) Fenced(ctx context.Context, w Write, do func(pgx.Tx) error) error {
+	return l.fenced(ctx, write{what: w, do: do})
+}
+
 // Hold checks that the run is still the lease's and that its record can be written, changing nothing.
 // It is for the moment before something is asked of the org.
 func (l *Lease) Hold(ctx context.Context) error {

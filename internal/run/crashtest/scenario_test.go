@@ -28,6 +28,8 @@ type want struct {
 	counts state.Counts        // of the last run
 	org    map[string][]string // "Object.Field": the values of all records
 	open   map[string]string   // "step key": kind, code and attempts of the open reconciliation rows
+	kept   int                 // rows whose content is known to be in the org
+	marks  map[string]string   // by step
 }
 
 const loadPipeline = `name: crash
@@ -38,6 +40,7 @@ steps:
     external_id: Legacy_Id__c
     query: SELECT id, name, about FROM accounts
     key: id
+    changes: { by: hash }
     fields:
       Legacy_Id__c: id
       Name: name
@@ -48,8 +51,9 @@ steps:
     object: Contact
     operation: upsert
     external_id: Legacy_Id__c
-    query: SELECT id, account_id, name, email, about FROM contacts
+    query: SELECT id, account_id, name, email, about, version FROM contacts
     key: [account_id, id]
+    changes: { by: version }
     fields:
       Legacy_Id__c: id
       Account.Legacy_Id__c: account_id
@@ -82,7 +86,7 @@ const loadSource = `
 CREATE TABLE accounts AS SELECT i AS id, 'Account ' || i AS name, repeat('a', 200) AS about FROM generate_series(1, 50) AS i;
 UPDATE accounts SET name = '#N/A' WHERE id = 7;
 UPDATE accounts SET name = repeat('x', 300) WHERE id = 33;
-CREATE TABLE contacts AS SELECT 'C' || i AS id, i % 45 + 1 AS account_id, 'Contact ' || i AS name, NULL::text AS email, repeat('c', 200) AS about
+CREATE TABLE contacts AS SELECT 'C' || i AS id, i % 45 + 1 AS account_id, 'Contact ' || i AS name, NULL::text AS email, repeat('c', 200) AS about, i AS version
 	FROM generate_series(1, 60) AS i WHERE i % 45 + 1 NOT IN (7, 33);
 UPDATE contacts SET email = 'none' WHERE id = 'C20';
 CREATE TABLE tasks AS SELECT i AS id, 'T' || i AS subject, repeat('t', 200) AS about FROM generate_series(1, 50) AS i;
@@ -106,6 +110,7 @@ func load() scenario {
 		want: want{
 			state: state.RunCompletedWithFailures,
 			org:   map[string][]string{"Lead.LastName": {}},
+			kept:  47, marks: map[string]string{"contacts": "61"},
 			open: map[string]string{
 				"accounts 7": "rejected NULL_MARKER_TEXT 1", "accounts 33": "rejected STRING_TOO_LONG 1",
 				"accounts 40":           "failed FIELD_CUSTOM_VALIDATION_EXCEPTION 1",

@@ -36,8 +36,32 @@ func (st *stage) verify(t *testing.T, w want) {
 	if diff := cmp.Diff(w.open, st.notLoaded(t)); diff != "" {
 		t.Errorf("reconciliation (-want +got):\n%s", diff)
 	}
+	st.verifyChanges(t, w)
 	st.verifySpool(t)
 	st.verifyJobs(t)
+}
+
+// verifyChanges checks what the next run will take for sent.
+func (st *stage) verifyChanges(t *testing.T, w want) {
+	t.Helper()
+	var kept int
+	if err := st.kit.store.Pool().QueryRow(t.Context(), `SELECT count(hash) FROM etl.row_state`).Scan(&kept); err != nil || kept != w.kept {
+		t.Errorf("%d rows are kept, want %d; %v", kept, w.kept, err)
+	}
+	marks, err := st.kit.store.Watermarks(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]string
+	for _, m := range marks {
+		if got == nil {
+			got = map[string]string{}
+		}
+		got[m.Step] = m.Value
+	}
+	if diff := cmp.Diff(w.marks, got); diff != "" {
+		t.Errorf("watermarks (-want +got):\n%s", diff)
+	}
 }
 
 // verifyBooks checks the sums of a run at all levels. A run that was killed before anything of it was
