@@ -8,10 +8,11 @@ import (
 )
 
 // Results come in an order of their own, but those of one batch of 10,000 records come together: the blocks
-// that hold its records stay in memory, 4 MiB in all.
+// that hold its records stay in memory, 3 MiB in all. Where few records are read, far from each other,
+// larger blocks would read all of the file again.
 const (
-	blockSize = 64 << 10
-	maxBlocks = 64
+	blockSize = 8 << 10
+	maxBlocks = 384
 )
 
 // Blocks reads a chunk's CSV at any place, through blocks that it keeps. It is for one goroutine.
