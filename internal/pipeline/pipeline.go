@@ -56,6 +56,19 @@ const (
 	DriftStop OnDrift = "stop" // nothing is sent until somebody accepts the changes
 )
 
+// CatchUp is which of the runs are made up for that were missed while no server ran.
+type CatchUp string
+
+// The policies for missed runs.
+const (
+	CatchUpLatest CatchUp = "latest" // the last of them
+	CatchUpAll    CatchUp = "all"    // each of them, in their order
+	CatchUpNone   CatchUp = "none"   // none: the next one is early enough
+)
+
+// MaxJitter bounds the jitter of a schedule.
+const MaxJitter = 12 * time.Hour
+
 // Bounds and defaults of a step. A job holds up to 150,000,000 records, the
 // daily allowance, and should hold no more than 100 MB of raw data, which
 // base64 turns into the 150 MB that it may hold (Salesforce limits quick

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,7 +17,9 @@ type Schedule struct {
 	Cron     string         // five fields, or @daily and its kin, or "@every 15m"
 	Timezone string         // an IANA name; UTC where the file has none
 	Overlap  Overlap        // OverlapSkip where the file has none
-	Times    cron.Schedule  // the parsed Cron, in Location
+	CatchUp  CatchUp        // CatchUpLatest where the file has none
+	Jitter   time.Duration  // each run begins up to this much later
+	Times    cron.Schedule  // the parsed Cron; what it means when clocks change is package schedule's
 	Location *time.Location // of Timezone
 	Pos      Pos
 }
@@ -27,7 +30,7 @@ func (d *decoder) schedule(v yamlfile.Value) *Schedule {
 		return nil
 	}
 	m := v.Mapping()
-	s := &Schedule{Pos: v.Pos(), Timezone: "UTC", Location: time.UTC, Overlap: OverlapSkip}
+	s := &Schedule{Pos: v.Pos(), Timezone: "UTC", Location: time.UTC, Overlap: OverlapSkip, CatchUp: CatchUpLatest}
 	expression := m.Require("cron", `when to run, such as "0 2 * * *" for two o'clock every night`)
 	s.Cron = expression.NonEmpty()
 	if zone := m.Get("timezone"); zone.Exists() {
@@ -36,6 +39,11 @@ func (d *decoder) schedule(v yamlfile.Value) *Schedule {
 	if overlap := m.Get("overlap"); overlap.Exists() {
 		s.Overlap = oneOf(overlap, OverlapSkip, OverlapQueue)
 	}
+	if catchUp := m.Get("catch_up"); catchUp.Exists() {
+		s.CatchUp = oneOf(catchUp, CatchUpLatest, CatchUpAll, CatchUpNone)
+	}
+	jitter := m.Get("jitter")
+	s.Jitter = jitter.Duration(0, 0, MaxJitter)
 	m.Close()
 	if s.Cron != "" {
 		times, err := ParseCron(s.Cron, s.Location)
@@ -44,8 +52,28 @@ func (d *decoder) schedule(v yamlfile.Value) *Schedule {
 		}
 		s.Times = times
 	}
-	d.warn(v, `"etl run" does not act on the schedule yet: start the pipeline from cron or another scheduler`)
+	if s.Jitter > 0 && s.Times != nil {
+		if shortest := shortestWait(s.Times); s.Jitter >= shortest {
+			jitter.Problem("must be less than the %s that can lie between two runs of %q", yamlfile.InWords(shortest), s.Cron)
+		}
+	}
 	return s
+}
+
+// shortestWait is the shortest time between two runs, as a good many of them tell.
+func shortestWait(times cron.Schedule) time.Duration {
+	const many = 500
+	shortest := time.Duration(math.MaxInt64)
+	at := times.Next(anyTime())
+	for range many {
+		next := times.Next(at)
+		if next.IsZero() {
+			break
+		}
+		shortest = min(shortest, next.Sub(at))
+		at = next
+	}
+	return shortest
 }
 
 func (d *decoder) timezone(s *Schedule, v yamlfile.Value) {
@@ -82,9 +110,11 @@ func ParseCron(expression string, in *time.Location) (cron.Schedule, error) {
 	if fields, ok := times.(*cron.SpecSchedule); ok {
 		fields.Location = in
 	}
-	// Any instant will do to ask whether a time ever comes.
-	if times.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, in)).IsZero() {
+	if times.Next(anyTime()).IsZero() {
 		return nil, fmt.Errorf("%q never comes: there is no such date", expression)
 	}
 	return times, nil
 }
+
+// anyTime is an instant from which to ask what a schedule is like.
+func anyTime() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }

@@ -103,6 +103,8 @@ func scheduleSchema() *jsonschema.Schema {
 		required("cron", text(`Five fields (minute, hour, day of month, month, day of week with Sunday as 0), or @daily and its kin, or "@every 15m".`)),
 		optional("timezone", text("The time zone of cron, such as Europe/Berlin. Left out: UTC.")),
 		optional("overlap", words("What to do when a run is due while the one before still goes.", OverlapSkip, OverlapSkip, OverlapQueue)),
+		optional("catch_up", words("Which of the runs to make up for that were missed while no server ran.", CatchUpLatest, CatchUpLatest, CatchUpAll, CatchUpNone)),
+		optional("jitter", durationSchema("Begin each run up to this much later, so that not all begin in the same second. Left out: 0s.")),
 	)
 }
 

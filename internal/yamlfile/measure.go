@@ -49,14 +49,14 @@ func (v Value) Duration(missing, least, most time.Duration) time.Duration {
 		return missing
 	}
 	if t < least || t > most {
-		v.Problem("must be from %s to %s", inWords(least), inWords(most))
+		v.Problem("must be from %s to %s", InWords(least), InWords(most))
 		return missing
 	}
 	return t
 }
 
-// inWords writes a bound the way people write it in the file.
-func inWords(d time.Duration) string {
+// InWords writes a length of time the way people write it in a file.
+func InWords(d time.Duration) string {
 	switch {
 	case d == 0:
 		return "0s"
