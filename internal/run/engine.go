@@ -106,6 +106,8 @@ type Options struct {
 	// AcceptDrift lets a run start whose pipeline says on_drift: stop, though the org has changed.
 	AcceptDrift bool          `json:"-"`
 	Trigger     state.Trigger `json:"-"` // default manual
+	// Claim, where not nil, is that of what the run begins for; it begins only while the claim holds.
+	Claim *state.Claim `json:"-"`
 }
 
 // ErrIncomplete says that a run ended without having accounted for all it set out to do; the summary
@@ -138,7 +140,7 @@ func (e *Engine) Run(ctx context.Context, options Options) (*Summary, error) {
 	begin := state.NewRun{
 		Describes: seen,
 		Pipeline:  e.pipeline.Name, File: e.pipeline.File, Definition: e.pipeline.Text, Trigger: options.Trigger,
-		Options: options, OrgID: e.cfg.Org.OrgID(), InstanceURL: e.cfg.Org.InstanceURL(), Abandon: options.Abandon,
+		Options: options, OrgID: e.cfg.Org.OrgID(), InstanceURL: e.cfg.Org.InstanceURL(), Abandon: options.Abandon, Claim: options.Claim,
 	}
 	begin.Prepare = func(ctx context.Context, marks []state.Watermark, steps []state.NewStep) error {
 		if !options.Accept && !options.Full && options.Retry == nil {

@@ -84,6 +84,8 @@ type NewRun struct {
 	// GiveUp, which may be nil, hears in the same transaction of the key ranges of runs given up that may
 	// have been sent and are not accounted for.
 	GiveUp func(ctx context.Context, tx pgx.Tx, chunks []*Chunk) error
+	// Claim, where not nil, is that of the fire that the run begins for: it begins only while the claim holds.
+	Claim *Claim
 }
 
 // NewStep is a step of a run to start.
@@ -93,7 +95,8 @@ type NewStep struct {
 }
 
 // Start locks the pipeline and records a new run. It returns a *HeldError when another process runs
-// the pipeline, and an *UnfinishedError when an earlier run waits to be resumed.
+// the pipeline, an *UnfinishedError when an earlier run waits to be resumed, and ErrNotClaimed when the
+// claim is another's.
 func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 	lock, err := s.lockPipeline(ctx, n.Pipeline)
 	if err != nil {
@@ -109,7 +112,10 @@ func (s *Store) Start(ctx context.Context, n NewRun) (*Lease, error) {
 			return err
 		}
 		lease.run, lease.clock, err = insertRun(ctx, tx, n)
-		return err
+		if err != nil || n.Claim == nil {
+			return err
+		}
+		return beginFire(ctx, tx, *n.Claim, lease.run)
 	})
 	if err != nil {
 		lease.Release(ctx)
@@ -185,14 +191,21 @@ func (s *Store) Take(ctx context.Context, runID int64) (*Lease, error) {
 
 // Release gives the lock back, also when ctx has ended. The run stays as it is.
 func (l *Lease) Release(ctx context.Context) {
-	// Closing the session drops its lock, but only when the server gets to it; whoever comes next must not
-	// find it still held. The time-out is for a server that no longer answers.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = l.lock.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
-	_ = l.lock.Close(ctx)
+	unlock(ctx, l.lock)
+}
+
+// releaseTime bounds what is asked of a server that may no longer answer.
+const releaseTime = 5 * time.Second
+
+// unlock gives the lock back that a session holds, and closes it. Closing drops the lock too, but only
+// when the server gets to it; whoever comes next must not find it still held.
+func unlock(ctx context.Context, lock *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	_, _ = lock.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
+	_ = lock.Close(ctx)
 }
 
 // relock takes the pipeline's lock again where the session that held it is gone. Where that does not
@@ -228,21 +241,35 @@ func (s *Store) lockPipeline(ctx context.Context, pipeline string) (*pgx.Conn, e
 	return nil, held
 }
 
+// pipelineLock is the advisory lock of a pipeline, whose name is $1.
+const pipelineLock = `hashtextextended('etl.pipeline:' || $1, 0)`
+
 // tryLock takes the pipeline's lock on a connection of its own, unless another session has it.
 func (s *Store) tryLock(ctx context.Context, pipeline string) (conn *pgx.Conn, locked bool, err error) {
+	conn, locked, err = s.tryLockKey(ctx, pipelineLock, pipeline)
+	if err != nil {
+		return nil, false, fmt.Errorf("lock pipeline %q: %w", pipeline, err)
+	}
+	return conn, locked, nil
+}
+
+// tryLockKey takes an advisory lock on a connection of its own, unless another session has it. key is
+// the SQL of its key.
+func (s *Store) tryLockKey(ctx context.Context, key string, args ...any) (conn *pgx.Conn, locked bool, err error) {
 	conn, err = pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
 		return nil, false, fmt.Errorf("state database: %w", err)
 	}
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended('etl.pipeline:' || $1, 0))`, pipeline).Scan(&locked)
+	// A machine that vanishes says nothing: the server itself has to find out, within a minute instead of
+	// hours, before another machine can take the lock.
+	const query = `SELECT pg_try_advisory_lock(%s) FROM (SELECT set_config('tcp_keepalives_idle', '30', false),
+		set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)) AS keepalives`
+	err = conn.QueryRow(ctx, fmt.Sprintf(query, key), args...).Scan(&locked)
 	if err == nil && locked {
 		return conn, true, nil
 	}
 	_ = conn.Close(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil, false, fmt.Errorf("lock pipeline %q: %w", pipeline, err)
-	}
-	return nil, false, nil
+	return nil, false, err
 }
 
 // settleEarlier deals with what earlier processes left of the pipeline. The lock is ours, so
