@@ -30,6 +30,10 @@ type Leadership struct{ lock *pgx.Conn }
 
 // Lead makes this process the leader unless another is; then it returns nil.
 func (s *Store) Lead(ctx context.Context) (*Leadership, error) {
+	// Who stands by asks every few seconds: not with a new connection each time.
+	if led, err := s.led(ctx); err != nil || led {
+		return nil, err
+	}
 	lock, locked, err := s.tryLockKey(ctx, leaderLock)
 	if err != nil {
 		return nil, fmt.Errorf("lead: %w", err)
@@ -60,12 +64,8 @@ func (l *Leadership) Release(ctx context.Context) { unlock(ctx, l.lock) }
 
 // CurrentLeader returns the server that leads, or nil when there is none.
 func (s *Store) CurrentLeader(ctx context.Context) (*Leader, error) {
-	var alive bool
-	if err := s.pool.QueryRow(ctx, fmt.Sprintf(heldLock, leaderLock)).Scan(&alive); err != nil {
-		return nil, fmt.Errorf("look for the server that leads: %w", err)
-	}
-	if !alive {
-		return nil, nil
+	if led, err := s.led(ctx); err != nil || !led {
+		return nil, err
 	}
 	rows, err := s.pool.Query(ctx, `SELECT host, pid, since FROM etl.leader`)
 	if err != nil {
@@ -79,6 +79,14 @@ func (s *Store) CurrentLeader(ctx context.Context) (*Leader, error) {
 		return nil, fmt.Errorf("look for the server that leads: %w", err)
 	}
 	return &leader, nil
+}
+
+// led reports whether a server leads.
+func (s *Store) led(ctx context.Context) (led bool, err error) {
+	if err := s.pool.QueryRow(ctx, fmt.Sprintf(heldLock, leaderLock)).Scan(&led); err != nil {
+		return false, fmt.Errorf("look for the server that leads: %w", err)
+	}
+	return led, nil
 }
 
 // Locked reports whether a process runs the pipeline now.

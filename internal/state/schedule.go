@@ -95,10 +95,10 @@ func (s *Store) Pause(ctx context.Context, pipeline string) (changed bool, err e
 
 // Unpause lets the schedule go on from now; what was due meanwhile is not made up for. It reports
 // whether it was paused.
-func (s *Store) Unpause(ctx context.Context, pipeline string) (changed bool, err error) {
-	const query = `UPDATE etl.schedules SET paused_at = NULL, decided_until = greatest(decided_until, now())
+func (s *Store) Unpause(ctx context.Context, pipeline string, now time.Time) (changed bool, err error) {
+	const query = `UPDATE etl.schedules SET paused_at = NULL, decided_until = greatest(decided_until, $2)
 		WHERE pipeline = $1 AND paused_at IS NOT NULL`
-	tag, err := s.pool.Exec(ctx, query, pipeline)
+	tag, err := s.pool.Exec(ctx, query, pipeline, now)
 	if err != nil {
 		return false, fmt.Errorf("resume pipeline %q: %w", pipeline, err)
 	}
