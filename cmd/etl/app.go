@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -27,6 +29,7 @@ import (
 // pace is how patiently a run waits; the zero value is what users get.
 type pace struct {
 	pollMin, pollMax, countersSettle, retryWait time.Duration
+	tick                                        time.Duration // of "etl serve"
 }
 
 // app is what all commands share: the streams, the environment and the global
@@ -58,14 +61,18 @@ func newApp(inv invocation) *app {
 	}
 }
 
-// prepare checks the global flags and makes the logger.
-func (a *app) prepare() error {
+// usualLevel is the annotation of a command whose log is at another level than warn where --log-level
+// does not say.
+const usualLevel = "log-level"
+
+// prepare checks the global flags and makes the logger of a command.
+func (a *app) prepare(cmd *cobra.Command) error {
 	formats := []string{"console", "json"}
 	if !slices.Contains(formats, a.logFormat) {
 		return usagef("--log-format: want console or json, got %q", a.logFormat)
 	}
 	if a.logLevel == "" {
-		a.logLevel = "warn"
+		a.logLevel = cmp.Or(cmd.Annotations[usualLevel], "warn")
 		if a.logFormat == "json" {
 			a.logLevel = "info"
 		}

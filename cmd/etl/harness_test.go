@@ -89,6 +89,7 @@ func (b *bench) until(ctx context.Context, text, stdin string, args ...string) (
 			pace: pace{
 				pollMin: 5 * time.Millisecond, pollMax: 50 * time.Millisecond,
 				countersSettle: 10 * time.Millisecond, retryWait: 10 * time.Millisecond,
+				tick: 20 * time.Millisecond,
 			},
 		})
 	}()

@@ -54,28 +54,10 @@ and all is well (exit code 0, with --json null).
 }
 
 func runResume(ctx context.Context, a *app, opts resumeOptions) error {
-	project, err := a.openProject()
-	if err != nil {
-		return err
+	s, found, err := a.openResume(ctx, func(store *state.Store) (state.Run, error) { return findUnfinished(ctx, store, opts.run) })
+	if errors.Is(err, errNothingUnfinished) {
+		return sayNothingUnfinished(a, opts)
 	}
-	store, err := openState(ctx, project)
-	if err != nil {
-		return err
-	}
-	found, err := findUnfinished(ctx, store, opts.run)
-	if err != nil {
-		store.Close()
-		if errors.Is(err, errNothingUnfinished) {
-			return sayNothingUnfinished(a, opts)
-		}
-		return err
-	}
-	pipe, err := pipeline.Parse(found.File, found.Definition)
-	if err != nil {
-		store.Close()
-		return fmt.Errorf("run %d: its pipeline file as recorded: %w", found.ID, err)
-	}
-	s, err := a.openSession(ctx, project, store, pipe)
 	if err != nil {
 		return err
 	}
@@ -84,8 +66,32 @@ func runResume(ctx context.Context, a *app, opts resumeOptions) error {
 		s.engine.LiftLimits()
 	}
 	return a.drive(ctx, s, opts.withJSON, a.profiled(s, opts.profile, func(ctx context.Context) (*run.Summary, error) {
-		return s.engine.Resume(ctx, found.ID)
+		return s.engine.Resume(ctx, found)
 	}))
+}
+
+// openResume opens the session of a recorded run, with the pipeline as it was when the run started.
+func (a *app) openResume(ctx context.Context, find func(*state.Store) (state.Run, error)) (*session, int64, error) {
+	project, err := a.openProject()
+	if err != nil {
+		return nil, 0, err
+	}
+	store, err := openState(ctx, project)
+	if err != nil {
+		return nil, 0, err
+	}
+	found, err := find(store)
+	if err != nil {
+		store.Close()
+		return nil, 0, err
+	}
+	pipe, err := pipeline.Parse(found.File, found.Definition)
+	if err != nil {
+		store.Close()
+		return nil, 0, fmt.Errorf("run %d: its pipeline file as recorded: %w", found.ID, err)
+	}
+	s, err := a.openSession(ctx, project, store, pipe)
+	return s, found.ID, err
 }
 
 // errNothingUnfinished says that there is nothing to go on with, which is how

@@ -61,7 +61,7 @@ interrupted anywhere is finished with "etl resume".`,
 	flags.StringVar(&a.logLevel, "log-level", "", "`level` of logs on stderr: debug, info, warn or error (default warn, or info with --log-format json)")
 	flags.StringVar(&a.logFormat, "log-format", "console", "`format` of logs and progress on stderr: console or json")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colours (as does the variable NO_COLOR)")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.prepare() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) }
 	root.SetFlagErrorFunc(flagError)
 	for _, g := range []struct {
 		id, title string
@@ -69,6 +69,7 @@ interrupted anywhere is finished with "etl resume".`,
 	}{
 		{"start", "Begin and check:", []*cobra.Command{newInitCmd(a), newValidateCmd(a), newPlanCmd(a), newDriftCmd(a), newDoctorCmd(a), newSchemaCmd(a)}},
 		{"load", "Load, and work what did not load:", []*cobra.Command{newRunCmd(a), newResumeCmd(a), newRunsCmd(a), newShowCmd(a), newVerifyCmd(a), newFailedCmd(a)}},
+		{"nightly", "Every night, unattended:", []*cobra.Command{newServeCmd(a), newScheduleCmd(a)}},
 		{"org", "The org and the state:", []*cobra.Command{newLimitsCmd(a), newJobsCmd(a), newWatermarksCmd(a), newMigrateCmd(a)}},
 		{"try", "Try it without an org:", []*cobra.Command{newDemoCmd(a), newEmulatorCmd(a)}},
 	} {
