@@ -97,6 +97,10 @@ func viewSchedules(ctx context.Context, store *state.Store, files []pipelineFile
 	if err != nil {
 		return nil, err
 	}
+	open, err := store.OpenFires(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var views []scheduleView
 	for _, f := range files {
 		if f.pipe == nil {
@@ -107,11 +111,12 @@ func viewSchedules(ctx context.Context, store *state.Store, files []pipelineFile
 			continue
 		}
 		v := viewSchedule(f, known[f.pipe.Name])
-		if i := slices.IndexFunc(fires, func(last state.Fire) bool { return last.Pipeline == v.Pipeline }); i >= 0 {
+		of := func(f state.Fire) bool { return f.Pipeline == v.Pipeline }
+		if i := slices.IndexFunc(fires, of); i >= 0 {
 			v.Last = &fires[i]
-			if v.Last.Open() {
-				v.State = string(v.Last.State)
-			}
+		}
+		if i := slices.IndexFunc(open, of); i >= 0 {
+			v.State, v.Last = "running", &open[i]
 		}
 		views = append(views, v)
 	}
@@ -174,7 +179,7 @@ func howItWent(f state.Fire) string {
 	case state.FireDone, state.FireRunning:
 		text = fmt.Sprintf("run %d, %s", f.RunID, f.RunState)
 	case state.FireClaimed:
-		text = "about to run"
+		text = "about to run, or to be tried again: see the server's log"
 	case state.FireSkipped:
 		text = "left out: " + f.Reason
 	case state.FireFailed:

@@ -85,7 +85,7 @@ func (p Plan) decide(last []time.Time, n int64, now time.Time, busy bool) []stat
 		case late && p.CatchUp == CatchUpNone:
 			f.State, f.Reason = state.FireSkipped, "it was missed, as no server ran, and catch_up is none"
 		case busy && !f.Waits:
-			f.State, f.Reason = state.FireSkipped, "the run before was still going, and overlap is skip"
+			f.State, f.Reason = state.FireSkipped, "the run before was not finished yet, and overlap is skip"
 		default:
 			busy = true
 		}

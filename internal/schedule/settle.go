@@ -24,10 +24,13 @@ func (s *Server) settle(ctx context.Context, e ending) {
 // record finishes the fire, or leaves it open for another attempt.
 func (s *Server) record(ctx context.Context, e ending) error {
 	log := s.log.With(zap.String("pipeline", e.fire.Pipeline), zap.Time("due", e.fire.At))
+	if e.outcome.Run != 0 {
+		log = log.With(zap.Int64("run_id", e.outcome.Run))
+	}
 	var held *state.HeldError
 	switch {
 	case e.outcome.State == state.RunInterrupted, e.err != nil && e.stopping:
-		log.Info("interrupted; the next server goes on with it", zap.Int64("run_id", e.outcome.Run))
+		log.Info("interrupted; the next server goes on with it")
 		return nil
 	case errors.As(e.err, &held):
 		return s.standBack(ctx, e.fire, e.err.Error())
@@ -67,7 +70,7 @@ func (s *Server) recordFailure(ctx context.Context, log *zap.Logger, e ending) e
 	if p.tries < maxTries && !errors.Is(e.err, ErrRefused) {
 		wait := firstWait << (p.tries - 1)
 		p.notBefore = s.cfg.Now().Add(wait)
-		log.Warn("could not complete; trying again", zap.Int64("run_id", e.outcome.Run), zap.Duration("in", wait), zap.String("reason", reason))
+		log.Warn("could not complete; trying again", zap.Duration("in", wait), zap.String("reason", reason))
 		return nil
 	}
 	if e.err == nil {
@@ -80,7 +83,7 @@ func (s *Server) recordFailure(ctx context.Context, log *zap.Logger, e ending) e
 
 // logEnd says how a run ended, as loud as it matters.
 func logEnd(log *zap.Logger, o Outcome) {
-	log = log.With(zap.Int64("run_id", o.Run), zap.String("state", string(o.State)), zap.Int64("rows", o.Read), zap.Int64("not_loaded", o.NotLoaded))
+	log = log.With(zap.String("state", string(o.State)), zap.Int64("rows", o.Read), zap.Int64("not_loaded", o.NotLoaded))
 	switch {
 	case o.State == state.RunSucceeded:
 		log.Info("ended")

@@ -52,9 +52,6 @@ type Fire struct {
 	FinishedAt *time.Time `json:"finished_at"`
 }
 
-// Open is whether something is left to do for the fire.
-func (f Fire) Open() bool { return f.State == FireClaimed || f.State == FireRunning }
-
 // Claim is the right to begin the run of the fire, until another server takes it over.
 func (f Fire) Claim() Claim { return Claim{Fire: f.ID, Epoch: f.Epoch} }
 
