@@ -25,6 +25,7 @@ const noListen = "off"
 type serveOptions struct {
 	listen   string
 	parallel int
+	check    bool
 }
 
 func newServeCmd(a *app) *cobra.Command {
@@ -46,17 +47,27 @@ says otherwise.
 
 GET /healthz on --listen answers as long as the process is alive; GET /readyz
 answers 200 while the state database can be reached, and says as JSON whether
-this server leads and what it runs. Neither needs a login.`,
+this server leads and what it runs. Neither needs a login. With --check the command
+only asks the server at --listen for the latter, and ends with 0 or 1.
+
+Exit codes: 0 stopped by a signal, or ready; 1 could not go on, or not ready;
+2 wrong usage.`,
 		Example: `  etl serve
   etl serve --log-format json --listen 0.0.0.0:8091
   etl serve --listen off --parallel 2
   etl schedule list            # what is due when, and how it went last`,
 		Args:        wants(),
 		Annotations: map[string]string{usualLevel: "info"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), a, opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.check {
+				return runServeCheck(cmd.Context(), a, opts)
+			}
+			return runServe(cmd.Context(), a, opts)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.listen, "listen", defaultListen, "`address` of /healthz and /readyz, or off")
+	flags.BoolVar(&opts.check, "check", false, "only ask the server at --listen whether it is ready")
 	flags.IntVar(&opts.parallel, "parallel", 4, "run at most this `many` pipelines at once")
 	return cmd
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -54,4 +57,35 @@ func answerReady(w http.ResponseWriter, r *http.Request, store *state.Store, ser
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// runServeCheck asks a server whether it is ready, for a container without curl.
+func runServeCheck(ctx context.Context, a *app, opts serveOptions) error {
+	host, port, err := net.SplitHostPort(opts.listen)
+	if err != nil {
+		return usagef("--listen: want HOST:PORT such as %s, got %q", defaultListen, opts.listen)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*stopPatience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("no server is ready: %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	if err != nil {
+		return fmt.Errorf("no server is ready: %w", err)
+	}
+	a.printf("%s\n", bytes.TrimSpace(text))
+	if answer.StatusCode != http.StatusOK {
+		return &doneError{exitIncomplete}
+	}
+	return nil
 }

@@ -169,7 +169,10 @@ func TestHealth(t *testing.T) {
 	if code, text := get("/readyz"); code != http.StatusOK || !strings.Contains(text, `"ready":true`) || !strings.Contains(text, `"running":[]`) {
 		t.Errorf("/readyz answers %d, %s", code, text)
 	}
+	b.etl("serve", "--check", "--listen", address).exits(t, exitDone).says(t, `"role":"leader"`)
 	b.etl("serve", "--listen", address).exits(t, exitUsage).says(t, "--listen: ", "Another server may be running here")
 	cancel()
 	wait().exits(t, exitDone)
+	b.etl("serve", "--check", "--listen", address).exits(t, exitIncomplete).says(t, "no server is ready")
+	b.etl("serve", "--listen", "8091").exits(t, exitUsage).says(t, "want HOST:PORT")
 }
