@@ -51,6 +51,8 @@ func (b *bench) servingProcess(text string) (kill func()) {
 		if err := cmd.Process.Kill(); err != nil {
 			b.t.Fatal(err)
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			b.t.Error("the server ended well, though it was killed")
+		}
 	}
 }

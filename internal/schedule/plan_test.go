@@ -28,8 +28,12 @@ func TestWhatIsDoneAboutWhatIsDue(t *testing.T) {
 		{"in time, busy, and queueing", schedule.Plan{Queue: true}, 14 * time.Hour, true, []string{"02 02:00 claimed waits"}},
 		{"late waits for what was interrupted", schedule.Plan{}, 20 * time.Hour, true, []string{"02 02:00 claimed waits"}},
 		{"the latest of three", schedule.Plan{}, 3 * 24 * time.Hour, false, []string{"04 02:00 claimed waits missed"}},
-		{"all of three", schedule.Plan{CatchUp: schedule.CatchUpAll}, 3 * 24 * time.Hour, false,
-			[]string{"02 02:00 claimed waits", "03 02:00 claimed waits", "04 02:00 claimed waits"}},
+		{
+			"all of three",
+			schedule.Plan{CatchUp: schedule.CatchUpAll},
+			3 * 24 * time.Hour, false,
+			[]string{"02 02:00 claimed waits", "03 02:00 claimed waits", "04 02:00 claimed waits"},
+		},
 		{"none of three", schedule.Plan{CatchUp: schedule.CatchUpNone}, 3 * 24 * time.Hour, false, []string{"04 02:00 skipped waits missed"}},
 		{"none, but one is in time", schedule.Plan{CatchUp: schedule.CatchUpNone}, 62 * time.Hour, false, []string{"04 02:00 claimed missed"}},
 	} {

@@ -37,7 +37,7 @@ func (s *Server) record(ctx context.Context, e ending) error {
 	case errors.Is(e.err, state.ErrNotClaimed), errors.Is(e.err, state.ErrFenced):
 		log.Warn("somebody else has taken over", zap.Error(e.err))
 		return nil
-	case e.err == nil && !(e.outcome.State == state.RunFailed && e.outcome.Unfinished):
+	case e.err == nil && (e.outcome.State != state.RunFailed || !e.outcome.Unfinished):
 		logEnd(log, e.outcome)
 		return s.finish(ctx, e.fire, state.FireDone, "")
 	}
