@@ -107,13 +107,14 @@ func (d *drawing) shares(y float64) {
 	}
 }
 
-// legend names the stages.
+// legend names the stages, spread over the width, however many there are.
 func (d *drawing) legend(y float64) {
-	x := float64(svgRight)
-	for _, s := range Stages() {
+	x, stages := float64(svgRight), Stages()
+	apart := float64(svgWidth-2*svgRight) / float64(len(stages))
+	for _, s := range stages {
 		d.rect(x, y, 10, 10, classOf(s.Stage), s.Says)
 		d.text(x+14, y+9, "dim", string(s.Stage))
-		x += 104
+		x += apart
 	}
 }
 

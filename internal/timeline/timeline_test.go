@@ -5,7 +5,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -311,6 +313,31 @@ func TestSVGStandsAloneAndIsEscaped(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatalf("it is no XML: %v", err)
+		}
+	}
+}
+
+func TestSVGLegendFits(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	all := chunks(state.Trail{at(0, state.StageRead), at(10, state.StageDone)})
+	if err := timeline.New(ended(10), "", all, longAfter()).SVG(&out, "Run 1"); err != nil {
+		t.Fatal(err)
+	}
+	wide := regexp.MustCompile(`viewBox="0 0 ([0-9]+) `).FindStringSubmatch(out.String())
+	if wide == nil {
+		t.Fatal("the picture has no width")
+	}
+	width, _ := strconv.ParseFloat(wide[1], 64)
+	for _, s := range timeline.Stages() {
+		name := string(s.Stage)
+		text := regexp.MustCompile(`<text x="([0-9.]+)" y="[0-9.]+" class="dim">` + name + `<`).FindStringSubmatch(out.String())
+		if text == nil {
+			t.Errorf("the legend does not name %q", name)
+			continue
+		}
+		if x, _ := strconv.ParseFloat(text[1], 64); x+7*float64(len(name)) > width {
+			t.Errorf("%q begins at %s, and the picture is %v wide", name, text[1], width)
 		}
 	}
 }
