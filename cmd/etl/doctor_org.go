@@ -65,7 +65,7 @@ func (d *doctor) checkOrg(ctx context.Context, name string) {
 func loginMend(err error) string {
 	var refused *salesforce.LoginError
 	if errors.As(err, &refused) && refused.StatusCode == 0 {
-		return "check SALESFORCE_LOGIN_URL (or login_url in etl.yaml) and the network; for a try, start \"etl emulator\""
+		return "login_url is SALESFORCE_LOGIN_URL, or stands in etl.yaml; for a try, start \"etl emulator\""
 	}
 	return ""
 }

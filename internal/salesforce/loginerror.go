@@ -69,6 +69,9 @@ func (e *LoginError) Retryable() bool {
 // NothingAccepted is true: a request that needs a session is not acted on without one.
 func (e *LoginError) NothingAccepted() bool { return true }
 
+// checkAddress is what to do where no answer came.
+const checkAddress = "check login_url and the network"
+
 // loginError makes a *LoginError of what x/oauth2 returned, or of why there was no answer. None of the secrets can be
 // in it.
 func (f *flow) loginError(ctx context.Context, lost, err error) error {
@@ -76,10 +79,13 @@ func (f *flow) loginError(ctx context.Context, lost, err error) error {
 	var answer *oauth2.RetrieveError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		e.Err, e.lost = fmt.Errorf("no answer within %v", f.timeout), true
+		e.Err, e.lost, e.Hint = fmt.Errorf("no answer within %v", f.timeout), true, checkAddress
+		return e
+	case errors.Is(lost, context.Canceled):
+		e.Err, e.lost = lost, true
 		return e
 	case lost != nil:
-		e.Err, e.lost = lost, true
+		e.Err, e.lost, e.Hint = lost, true, checkAddress
 		return e
 	case errors.Is(err, errNotRenewable):
 		e.Err, e.Hint = err, "get a new one, for example with sf org display, or use a flow that can log in again"
