@@ -160,8 +160,8 @@ func nextSteps(s *run.Summary, pipe string) []string {
 			add(fmt.Sprintf("etl failed export --run %d --output FILE", s.ID), "writes them as CSV, to mend in a spreadsheet")
 		}
 	}
-	if earlier := s.Open - groupsTotal(s.Errors); earlier > 0 {
-		add(fmt.Sprintf("etl failed list --pipeline %s", s.Pipeline), fmt.Sprintf("shows %s of earlier runs too", console.Plural(earlier, "open record")))
+	if others := s.Open - groupsTotal(s.Errors); others > 0 {
+		add(fmt.Sprintf("etl failed list --pipeline %s", s.Pipeline), fmt.Sprintf("shows %s of other runs too", console.Plural(others, "open record")))
 	}
 	return next
 }
