@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -115,6 +116,11 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // flagError makes a usage error of what is wrong with the flags.
 func flagError(cmd *cobra.Command, err error) error {
 	e := &usageError{err: err, hint: seeHelp(cmd)}
+	var invalid *pflag.InvalidValueError
+	var number *strconv.NumError
+	if errors.As(err, &invalid) && errors.As(err, &number) {
+		e.err = fmt.Errorf("--%s: want %s, got %q", invalid.GetFlag().Name, wanted(invalid.GetFlag()), invalid.GetValue())
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return e
@@ -125,6 +131,14 @@ func flagError(cmd *cobra.Command, err error) error {
 		e.hint = fmt.Sprintf("Did you mean --%s?", best)
 	}
 	return e
+}
+
+// wanted says what a flag takes whose value was none that strconv reads.
+func wanted(flag *pflag.Flag) string {
+	if flag.Value.Type() == "bool" {
+		return "true or false"
+	}
+	return "a number"
 }
 
 func seeHelp(cmd *cobra.Command) string {
