@@ -61,6 +61,9 @@ func runPlan(ctx context.Context, a *app, opts planOptions) error {
 		return err
 	}
 	defer s.close()
+	if err := checkSince(s.pipeline, opts.step, opts.since, opts.full); err != nil {
+		return err
+	}
 	plan, err := s.engine.Plan(ctx, run.PlanOptions{Step: opts.step, Limit: opts.limit, Full: opts.full, Since: opts.since})
 	if err != nil {
 		return err

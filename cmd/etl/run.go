@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"bulkhead/cmd/etl/internal/console"
+	"bulkhead/internal/pipeline"
 	"bulkhead/internal/run"
 )
 
@@ -65,7 +67,6 @@ one starts, unless --abandon gives it up.
 func addChanges(cmd *cobra.Command, full *bool, since *string) {
 	cmd.Flags().BoolVar(full, "full", false, "every row, changed or not, also of steps that have \"changes\"")
 	cmd.Flags().StringVar(since, "since", "", "begin at this `value` of the column under \"changes\", instead of where the last run ended")
-	cmd.MarkFlagsMutuallyExclusive("full", "since")
 }
 
 func runRun(ctx context.Context, a *app, opts runOptions) error {
@@ -74,6 +75,9 @@ func runRun(ctx context.Context, a *app, opts runOptions) error {
 		return err
 	}
 	defer s.close()
+	if err := checkSince(s.pipeline, opts.step, opts.since, opts.full); err != nil {
+		return err
+	}
 	if opts.overLimits {
 		s.engine.LiftLimits()
 	}
@@ -96,3 +100,19 @@ func (a *app) driveRun(ctx context.Context, s *session, opts runOptions) error {
 		})
 	}))
 }
+
+// checkSince refuses a --since that no step to run could mean: of all of them, or of the one named.
+func checkSince(p *pipeline.Pipeline, step, since string, full bool) error {
+	if since == "" {
+		return nil
+	}
+	if full {
+		return usagef("--full sends every row, and --since those from a value on: take one of them")
+	}
+	if !slices.ContainsFunc(p.Steps, func(s *pipeline.Step) bool { return (step == "" || s.Name == step) && hasWatermark(s) }) {
+		return usagef("--since: no step to run reads what changed by a column (changes: { by: COLUMN }), so there is nothing it could mean")
+	}
+	return nil
+}
+
+func hasWatermark(s *pipeline.Step) bool { return s.Changes != nil && s.Changes.By != "" }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"bulkhead/cmd/etl/internal/console"
+	"bulkhead/internal/pipeline"
 	"bulkhead/internal/run"
 	"bulkhead/internal/state"
 )
@@ -106,6 +108,9 @@ func runWatermarksSet(ctx context.Context, a *app, args []string, withJSON bool)
 	}
 	if err := checkStep(pipe, args[1]); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(pipe.Steps, func(s *pipeline.Step) bool { return s.Name == args[1] && hasWatermark(s) }) {
+		return usagef("step %q has no watermark: it does not read what changed by a column (changes: { by: COLUMN })", args[1])
 	}
 	store, err := openState(ctx, project)
 	if err != nil {
