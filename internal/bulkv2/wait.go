@@ -93,6 +93,7 @@ type pace struct {
 	began   time.Time
 	origin  sample        // where processing began, as far as it was seen
 	moved   sample        // when the count last changed
+	before  sample        // and when it changed before that
 	polled  bool          // the job has been seen
 	started bool          // and was in progress
 	wait    time.Duration // the wait before
@@ -139,19 +140,19 @@ func (p *pace) wanted(now time.Time, job Job) time.Duration {
 	// be seen, and it bounds the polls of a job whose end keeps moving away. However far it seems, a poll comes no later
 	// than after as long again: a job that had to wait for others speeds up when they are done.
 	floor, ceiling := now.Sub(p.began)/25, now.Sub(p.began)
-	progressed := p.observe(now, job)
+	p.observe(now, job)
 	left, known := p.estimate(now)
 	switch {
-	case known && progressed:
+	case known && left > 0:
 		return max(floor, min(left*3/4, ceiling))
-	case known:
-		return max(floor, min(left*3/4, p.wait*3/2), p.wait*5/4)
+	case known: // it ought to have ended
+		return max(floor, p.wait*5/4)
 	}
 	return max(floor, p.wait*3/2)
 }
 
-// observe notes the job's progress, and reports whether there is any since the poll before.
-func (p *pace) observe(now time.Time, job Job) bool {
+// observe notes the job's progress.
+func (p *pace) observe(now time.Time, job Job) {
 	first := !p.polled
 	p.polled = true
 	if !p.started && job.State == InProgress {
@@ -159,27 +160,31 @@ func (p *pace) observe(now time.Time, job Job) bool {
 		if first { // how long it has been running is unknown
 			p.origin = sample{now, job.RecordsProcessed}
 			p.moved = p.origin
-			return false
+			return
 		}
 	}
 	if !p.started {
 		p.origin = sample{at: now}
 		p.moved = p.origin
-		return false
+		return
 	}
-	if job.RecordsProcessed <= p.moved.done {
-		return false
+	if job.RecordsProcessed > p.moved.done {
+		p.before, p.moved = p.moved, sample{now, job.RecordsProcessed}
 	}
-	p.moved = sample{now, job.RecordsProcessed}
-	return true
 }
 
-// estimate returns how long the job will still take if it goes on as it did.
+// estimate returns how long the job will still take if it goes on as it did on the whole, or as it did of late if that
+// was faster: jobs that had to share the org speed up when the others have ended. It is 0 where it ought to have ended.
 func (p *pace) estimate(now time.Time) (time.Duration, bool) {
 	done := p.moved.done - p.origin.done
 	if p.rows <= 0 || done <= 0 {
 		return 0, false
 	}
-	perRow := float64(now.Sub(p.origin.at)) / float64(done)
-	return time.Duration(perRow * float64(max(0, p.rows-p.moved.done))), true
+	perRow := min(p.perRow(p.origin), p.perRow(p.before))
+	return max(0, time.Duration(perRow*float64(max(0, p.rows-p.moved.done)))-now.Sub(p.moved.at)), true
+}
+
+// perRow is how long a record took since then, in nanoseconds.
+func (p *pace) perRow(since sample) float64 {
+	return float64(p.moved.at.Sub(since.at)) / float64(p.moved.done-since.done)
 }
