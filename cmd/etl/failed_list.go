@@ -57,28 +57,48 @@ func runFailedList(ctx context.Context, a *app, opts failedListOptions) error {
 	if opts.group {
 		return listGroups(ctx, a, failures, opts)
 	}
-	total, err := failures.Count(ctx, opts.filter)
-	if err != nil {
-		return err
-	}
 	rows, err := failures.List(ctx, opts.filter, opts.limit)
 	if err != nil {
 		return err
 	}
 	if opts.withJSON {
+		total, err := failures.Count(ctx, opts.filter)
+		if err != nil {
+			return err
+		}
 		return a.printJSON(struct {
 			Total   int64           `json:"total"`
 			Records []reconcile.Row `json:"records"`
 		}{total, list(rows)})
 	}
-	if total == 0 {
+	if len(rows) == 0 {
 		a.printf("No such records.\n")
 		return nil
 	}
 	recordTable(rows).Render(a.stdout)
-	if more := total - int64(len(rows)); more > 0 {
-		a.printf("\n%s more; --limit 0 lists all, --group only counts.\n", console.Count(more))
+	return a.printMore(ctx, failures, opts, int64(len(rows)))
+}
+
+// mostCounted is up to where a list says how many more there are: people want the order of magnitude at once.
+const mostCounted = 100_000
+
+// printMore says how many records the list leaves out.
+func (a *app) printMore(ctx context.Context, failures *reconcile.Store, opts failedListOptions, listed int64) error {
+	if opts.limit == 0 || listed < int64(opts.limit) {
+		return nil
 	}
+	total, err := failures.CountUpTo(ctx, opts.filter, listed+mostCounted)
+	if err != nil {
+		return err
+	}
+	more := console.Count(total - listed)
+	switch {
+	case total == listed:
+		return nil
+	case total == listed+mostCounted:
+		more = "At least " + more
+	}
+	a.printf("\n%s more; --limit 0 lists all, --group only counts.\n", more)
 	return nil
 }
 

@@ -148,6 +148,17 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 	return n, nil
 }
 
+// CountUpTo counts the rows of the filter, but no more of them than most: counting a million takes seconds.
+func (s *Store) CountUpTo(ctx context.Context, f Filter, most int64) (int64, error) {
+	where, args := f.where()
+	var n int64
+	query := fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM etl.reconciliation WHERE%s LIMIT %d) AS some`, where, most)
+	if err := s.pool.QueryRow(ctx, query, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count reconciliation rows: %w", err)
+	}
+	return n, nil
+}
+
 // Group is the rows of one step that failed with one code on one set of fields.
 type Group struct {
 	Pipeline  string   `json:"pipeline"`
