@@ -152,7 +152,7 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 func (s *Store) CountUpTo(ctx context.Context, f Filter, most int64) (int64, error) {
 	where, args := f.where()
 	var n int64
-	query := fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM etl.reconciliation WHERE%s LIMIT %d) AS some`, where, most)
+	query := fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM etl.reconciliation WHERE%s LIMIT %d) AS counted`, where, most)
 	if err := s.pool.QueryRow(ctx, query, args...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count reconciliation rows: %w", err)
 	}
