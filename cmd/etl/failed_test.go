@@ -84,7 +84,7 @@ func TestRetryFromTheMendedSource(t *testing.T) {
 	b := failed(t)
 	b.sql(`UPDATE customers SET name = 'Mended' WHERE id IN (4, 7)`)
 	b.etl("failed", "retry", "--code", "REQUIRED_FIELD_MISSING").exits(t, exitDone).says(t, "Run 2 of customers: all loaded", "1 of 1 row loaded",
-		"etl failed list --pipeline customers", "1 open record of earlier runs")
+		"etl failed list --pipeline customers", "1 open record of other runs")
 	if got := b.records(); got.Total != 1 || *got.Records[0].SourceKey != "7" {
 		t.Errorf("after the retry of 4 there are %+v", got)
 	}

@@ -266,15 +266,15 @@ func TestWarningsHaveTheirPlace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, emulator.Config{})
 	b.customers(3)
-	b.write("pipelines/customers.yaml", strings.Replace(customersYAML+"      NumberOfEmployees: {value: many}\n", "steps:", "schedule: {cron: \"0 2 * * *\"}\nsteps:", 1))
+	b.write("pipelines/customers.yaml", customersYAML+"      NumberOfEmployees: {value: many}\n    chunk: {rows: 15000}\n")
 	r := b.etl("run", "customers", "--limit", "1").says(t,
-		"customers.yaml:2:11: warning: schedule: ", "customers.yaml:14:34: warning: step \"accounts\", field NumberOfEmployees: ")
+		"customers.yaml:14:19: warning: steps[0].chunk.rows: ", "customers.yaml:13:34: warning: step \"accounts\", field NumberOfEmployees: ")
 	if strings.Contains(r.stderr, "WARN") || strings.Contains(r.stderr, "preflight") {
 		t.Errorf("a warning looks like a log:\n%s", r.stderr)
 	}
 	b.etl("run", "customers", "--limit", "1", "--log-format", "json").says(t, `"level":"warn"`, `"msg":"preflight: `)
-	b.etl("validate").exits(t, exitDone).says(t, ":2:11: warning: schedule: ")
-	if r := b.etl("plan", "customers", "--log-level", "error"); strings.Contains(r.stderr, "schedule") {
+	b.etl("validate").exits(t, exitDone).says(t, ":14:19: warning: steps[0].chunk.rows: ")
+	if r := b.etl("plan", "customers", "--log-level", "error"); strings.Contains(r.stderr, "chunk.rows") {
 		t.Errorf("--log-level error lets a warning through:\n%s", r.stderr)
 	}
 }

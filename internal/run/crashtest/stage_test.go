@@ -80,7 +80,7 @@ func build(tb testing.TB, cfg emulator.Config) *stage {
 }
 
 // empty is what a database is emptied with.
-const empty = `TRUNCATE etl.runs, etl.steps, etl.chunks, etl.reconciliation, etl.run_describes, etl.describes, etl.watermarks, etl.row_sets, etl.row_state RESTART IDENTITY; DROP SCHEMA public CASCADE; CREATE SCHEMA public;`
+const empty = `TRUNCATE etl.runs, etl.steps, etl.chunks, etl.reconciliation, etl.run_describes, etl.describes, etl.watermarks, etl.row_sets, etl.row_state, etl.fires, etl.schedules RESTART IDENTITY; DROP SCHEMA public CASCADE; CREATE SCHEMA public;`
 
 // setUp makes a stage of a scenario, ready for its deed.
 func (sc scenario) setUp(tb testing.TB, l *lot) *stage {
