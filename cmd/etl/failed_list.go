@@ -92,10 +92,10 @@ func (a *app) printMore(ctx context.Context, failures *reconcile.Store, opts fai
 		return err
 	}
 	more := console.Count(total - listed)
-	switch {
-	case total == listed:
+	switch total {
+	case listed:
 		return nil
-	case total == listed+mostCounted:
+	case listed + mostCounted:
 		more = "At least " + more
 	}
 	a.printf("\n%s more; --limit 0 lists all, --group only counts.\n", more)
