@@ -30,7 +30,8 @@ const inUTC = `SET TimeZone = 'UTC'`
 //
 // The clock comes first, so that a transaction that starts in between is either later than it or seen.
 // Vacuum writes no rows, and the workers of a parallel query are their leader's. Of a prepared
-// transaction only the time of its preparation is known.
+// transaction only the time of its preparation is known, and of one of a session that does not track its
+// activities, nothing but that it is open.
 func ReadClock(ctx context.Context, conn *pgx.Conn) (Clock, error) {
 	if _, err := conn.Exec(ctx, inUTC); err != nil {
 		return Clock{}, fmt.Errorf("read the source's clock: %w", plain(err))
@@ -51,6 +52,9 @@ func ReadClock(ctx context.Context, conn *pgx.Conn) (Clock, error) {
 		CASE WHEN pg_is_in_recovery() THEN 'it is a standby, which does not see the transactions of its primary'
 		     WHEN NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
 		     THEN format('the user %I may not see the transactions of other users (GRANT pg_read_all_stats TO %I)', current_user, current_user)
+		     WHEN EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid'
+		                  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.state = 'disabled')
+		     THEN 'a session with track_activities = off is in a transaction, and does not say since when'
 		     ELSE '' END, pg_is_in_recovery()`
 	if err := conn.QueryRow(ctx, query, clock.Now).Scan(&clock.Safe, &clock.Blind, &clock.Standby); err != nil {
 		return Clock{}, fmt.Errorf("look for open transactions of the source: %w", plain(err))

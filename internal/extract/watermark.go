@@ -79,9 +79,14 @@ func (w *Watermark) Condition(low *string, high string, firstArg int) (sql strin
 	return sql + w.expr + " < " + param(high), args
 }
 
-// HasNulls reports whether there are rows that a condition would never find.
+// HasNulls reports whether there are rows that a condition would never find: those whose value is NULL,
+// or a time that never comes.
 func (w *Watermark) HasNulls(ctx context.Context, conn *pgx.Conn) (found bool, err error) {
-	query := "SELECT EXISTS (SELECT FROM (\n" + w.query + "\n) AS source WHERE " + w.expr + " IS NULL)"
+	never := w.expr + " IS NULL"
+	if w.Timed() {
+		never += " OR " + w.expr + " = 'infinity'"
+	}
+	query := "SELECT EXISTS (SELECT FROM (\n" + w.query + "\n) AS source WHERE " + never + ")"
 	if err := conn.QueryRow(ctx, query).Scan(&found); err != nil {
 		return false, fmt.Errorf("look for rows without it: %w", plain(err))
 	}
@@ -151,11 +156,15 @@ func (w *Watermark) nextNumber(ctx context.Context, conn *pgx.Conn, settle time.
 	return *greatest, awaitTransactions(ctx, conn, settle)
 }
 
-// writing finds the transactions of the database that have written, by the lock that each holds on its
-// own id; everybody may see those.
-const writing = `SELECT l.transactionid::text FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+// writing finds the transactions of the database that have written, or may have drawn a number to write:
+// whoever draws from a sequence, or begins to write to a table, holds a lock on it until it ends, long
+// before it may have an id of its own. Everybody may see those locks. Vacuum takes them on indexes only.
+const writing = `SELECT DISTINCT l.virtualtransaction FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 	LEFT JOIN pg_prepared_xacts p ON p.transaction = l.transactionid
-	WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted AND coalesce(a.datname, p.database) = current_database()`
+	LEFT JOIN pg_class c ON l.locktype = 'relation' AND c.oid = l.relation
+	WHERE l.granted AND (l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND coalesce(a.datname, p.database) = current_database()
+		OR l.mode = 'RowExclusiveLock' AND c.relkind IN ('r', 'p', 'S')
+			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))`
 
 // awaitTransactions waits until all transactions that are writing now have ended; a patience of 0 does
 // not look.
@@ -165,7 +174,7 @@ func awaitTransactions(ctx context.Context, conn *pgx.Conn, patience time.Durati
 	}
 	var open []string
 	for deadline := time.Now().Add(patience); ; {
-		rows, err := conn.Query(ctx, writing+` AND ($1::text[] IS NULL OR l.transactionid::text = ANY ($1))`, open)
+		rows, err := conn.Query(ctx, writing+` AND ($1::text[] IS NULL OR l.virtualtransaction = ANY ($1))`, open)
 		if err == nil {
 			open, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		}
@@ -188,7 +197,7 @@ func awaitTransactions(ctx context.Context, conn *pgx.Conn, patience time.Durati
 type openError struct{ patience time.Duration }
 
 func (e *openError) Error() string {
-	return fmt.Sprintf("a transaction that writes has been open for longer than %v, and may yet commit a number that was passed over", e.patience)
+	return fmt.Sprintf("a transaction that writes, or has drawn from a sequence, has been open for longer than %v, and may yet commit a number that was passed over", e.patience)
 }
 
 // StillOpen reports whether err says that transactions of the source did not end in time.

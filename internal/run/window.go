@@ -80,7 +80,11 @@ func (w *windows) fix(ctx context.Context, plan *stepPlan) (*state.Window, error
 		return nil, err
 	}
 	if nulls {
-		w.fault(step, fmt.Sprintf("there are rows whose %s is NULL, and they would never be sent", step.Changes.By),
+		never := "NULL"
+		if mark.Timed() {
+			never = "NULL or infinity"
+		}
+		w.fault(step, fmt.Sprintf("there are rows whose %s is %s, and they would never be sent", step.Changes.By, never),
 			"set it, leave them out of the query, or take a value that is there, such as coalesce(updated_at, created_at) AS changed_at")
 		return nil, nil
 	}
@@ -150,7 +154,9 @@ func (w *windows) low(ctx context.Context, plan *stepPlan, window *state.Window)
 		return err
 	}
 	if later && mark.Counts() {
-		// The newest rows were removed from the source: nothing is new.
+		// The newest rows were removed from the source: nothing is new. Or else its numbers began anew, which
+		// looks the same.
+		w.engine.log.Warn(fmt.Sprintf("step %q: the watermark is at %s, and every %s in the source is less than %s: nothing is read; if rows were only removed, that is right; if the numbers began anew, run with --full once", step.Name, stored.Value, step.Changes.By, window.High))
 		window.High, later = stored.Value, false
 	}
 	if later {

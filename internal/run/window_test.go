@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -166,7 +167,11 @@ func TestWatermarksThatCannotBeTrustedSendNothing(t *testing.T) {
 	}{
 		{
 			name: "nulls", changes: "{ by: updated_at }", sql: `UPDATE people SET version = 1; ALTER TABLE people DISABLE TRIGGER ALL; UPDATE people SET updated_at = NULL WHERE id = 2`,
-			want: "there are rows whose updated_at is NULL, and they would never be sent",
+			want: "there are rows whose updated_at is NULL or infinity, and they would never be sent",
+		},
+		{
+			name: "times that never come", changes: "{ by: updated_at }", sql: `INSERT INTO people (id, name, updated_at) VALUES (6, 'Never', 'infinity')`,
+			want: "there are rows whose updated_at is NULL or infinity, and they would never be sent",
 		},
 		{name: "no order", changes: "{ by: name }", want: `column "name" has type text, whose order does not say what changed later`},
 		{name: "overlap of a time", changes: "{ by: version, overlap: 10m }", want: "is a whole number, so an overlap of 10m0s means nothing"},
@@ -203,41 +208,112 @@ func TestWatermarksThatCannotBeTrustedSendNothing(t *testing.T) {
 }
 
 // TestANumberThatIsNotCommittedYetIsWaitedFor has a transaction that drew a lesser number than one that
-// is committed.
+// is committed: with its row, or ahead of it, when the transaction has no id yet.
 func TestANumberThatIsNotCommittedYetIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	b := setup(t, emulator.Config{})
-	b.changingPeople(t, 5)
+	tests := []struct{ name, draw, write string }{
+		{"with its row", `INSERT INTO people (id, name) VALUES (6, 'Slow')`, `SELECT`},
+		{"ahead of its row", `SELECT nextval('versions')`, `INSERT INTO people (id, name, version) VALUES (6, 'Slow', currval('versions'))`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, emulator.Config{})
+			b.changingPeople(t, 5)
+			tx := b.underWay(t, tt.draw)
+			b.exec(t, `INSERT INTO people (id, name) VALUES (7, 'Fast')`)
+			done := make(chan error, 1)
+			go func() {
+				_, err := b.engine(t, changing("{ by: version }")).Run(t.Context(), run.Options{})
+				done <- err
+			}()
+			until(t, func() bool {
+				select {
+				case err := <-done:
+					t.Fatalf("the run did not wait: %v", err)
+				default:
+				}
+				var n int
+				err := b.store.Pool().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT DISTINCT l.virtualtransaction%'`).Scan(&n)
+				return err == nil && n > 0
+			})
+			if _, err := tx.Exec(t.Context(), tt.write); err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if n := b.count(t, "FROM Account"); n != 7 {
+				t.Errorf("the org has %d of 7", n)
+			}
+		})
+	}
+}
+
+// underWay begins a transaction on a connection of its own, after some settings of its session.
+func (b *bundle) underWay(t *testing.T, sql string, settings ...string) pgx.Tx {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	for _, setting := range settings {
+		if _, err := conn.Exec(t.Context(), setting); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tx, err := conn.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), sql)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `INSERT INTO people (id, name) VALUES (6, 'Slow')`); err != nil {
-		t.Fatal(err)
+	return tx
+}
+
+// TestATransactionThatHidesItsTimeIsNotPassedOver has one in a session that does not say since when.
+func TestATransactionThatHidesItsTimeIsNotPassedOver(t *testing.T) {
+	t.Parallel()
+	b := setup(t, emulator.Config{})
+	b.changingPeople(t, 5)
+	tx := b.underWay(t, `INSERT INTO people (id, name) VALUES (6, 'Slow')`, `SET track_activities = off`)
+	_, err := b.engine(t, changing("{ by: updated_at }")).Run(t.Context(), run.Options{})
+	var refused *preflight.Error
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "track_activities = off") || b.count(t, "FROM Account") != 0 {
+		t.Errorf("got %v, and the org has %d", err, b.count(t, "FROM Account"))
 	}
-	b.exec(t, `INSERT INTO people (id, name) VALUES (7, 'Fast')`)
-	done := make(chan error, 1)
-	go func() {
-		_, err := b.engine(t, changing("{ by: version }")).Run(t.Context(), run.Options{})
-		done <- err
-	}()
-	until(t, func() bool {
-		var n int
-		err := b.store.Pool().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT l.transactionid%'`).Scan(&n)
-		return err == nil && n > 0
-	})
+	b.night(t, changing("{ by: updated_at, overlap: 1h }"), run.Options{})
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
+	b.night(t, changing("{ by: updated_at, overlap: 1h }"), run.Options{})
+	if n := b.count(t, "FROM Account"); n != 6 {
+		t.Errorf("the org has %d of 6", n)
 	}
-	if n := b.count(t, "FROM Account"); n != 7 {
-		t.Errorf("the org has %d of 7", n)
+	b.night(t, changing("{ by: updated_at }"), run.Options{}) // the session is open, and in no transaction
+}
+
+// TestNumbersThatBeganAnewAreSaid cannot be told from newest rows that were removed, so it is no error.
+func TestNumbersThatBeganAnewAreSaid(t *testing.T) {
+	t.Parallel()
+	b := setup(t, emulator.Config{})
+	b.changingPeople(t, 20)
+	b.night(t, changing("{ by: version }"), run.Options{})
+	logs := b.watched(run.Limits{})
+	b.night(t, changing("{ by: version }"), run.Options{})
+	if n := logs.FilterMessageSnippet("began anew").Len(); n != 0 {
+		t.Errorf("warned of a quiet night %d times", n)
+	}
+	b.exec(t, `DELETE FROM people; INSERT INTO people (id, name, version) VALUES (1, 'Anew', 1)`)
+	if s := b.night(t, changing("{ by: version }"), run.Options{}); s.Read != 0 || b.mark(t) != "21" {
+		t.Errorf("got %s, mark %s", s.Counts, b.mark(t))
+	}
+	if n := logs.FilterMessageSnippet("the watermark is at 21, and every version in the source is less than 2").Len(); n != 1 {
+		t.Errorf("warned %d times", n)
 	}
 }
