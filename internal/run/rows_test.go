@@ -97,6 +97,36 @@ func TestNothingIsKnownOfARunGivenUp(t *testing.T) {
 	}
 }
 
+// TestNothingIsKnownOfAChunkWithoutItsFile settles a job on a machine that does not have what was sent.
+func TestNothingIsKnownOfAChunkWithoutItsFile(t *testing.T) {
+	t.Parallel()
+	b := setup(t, emulator.Config{})
+	b.people(t, 20)
+	yaml := strings.Replace(changing(byHash), ", updated_at, version", "", 1)
+	b.night(t, yaml, run.Options{})
+	b.exec(t, `UPDATE people SET name = 'Passing'`)
+	lost := b.fault(t, emulator.Fault{Method: "GET", Path: "failedResults", Do: emulator.DoStatus, Status: 404, Code: "NOT_FOUND", Message: "gone"})
+	s, err := b.engine(t, yaml).Run(t.Context(), run.Options{})
+	if !errors.Is(err, run.ErrIncomplete) {
+		t.Fatalf("got %v, %+v", err, s)
+	}
+	b.server.RemoveFault(lost.ID)
+	if err := b.spool.RemoveRun(s.ID); err != nil {
+		t.Fatal(err)
+	}
+	s, err = b.engine(t, yaml).Resume(t.Context(), s.ID)
+	if s = mustComplete(t, s, err, state.RunSucceeded); s.Loaded != 20 {
+		t.Errorf("resumed: %s", s.Counts)
+	}
+	b.exec(t, `UPDATE people SET name = 'Person ' || id`)
+	if s := b.night(t, yaml, run.Options{}); s.Loaded != 20 {
+		t.Errorf("taken back: %s", s.Counts)
+	}
+	if n := b.count(t, "FROM Account WHERE Name = 'Passing'"); n != 0 {
+		t.Errorf("%d records are not what the source has", n)
+	}
+}
+
 func TestANewFormIsAskedFor(t *testing.T) {
 	t.Parallel()
 	b := setup(t, emulator.Config{})
